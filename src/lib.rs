@@ -1,1 +1,38 @@
+//! doorward: face recognition at the door, on the board beside it.
+//!
+//! # The rooms
+//! One package, one binary; the crate is divided into rooms, each knowing only those before it
+//! (`tests/layering.rs` keeps the order):
+//!
+//! | room | concept |
+//! |---|---|
+//! | [`domain`] | the types that travel; no threads, no files, no tract |
+//! | [`config`] | the TOML file, read in two steps: syntax, then meaning |
+//! | `nn` | tract: graphs and own operators; knows tensors, no faces |
+//! | `models` | the catalogue: which file does what, its hash, licence, preprocessing, operating points |
+//! | `capture` | frame sources: replay, HTTP, a child's output, a camera |
+//! | `detect` | where the faces are |
+//! | `align` | the 112x112 crop a recogniser wants, and how good the sample is |
+//! | `embed` | a crop to a unit-norm embedding |
+//! | `gallery` | subjects, templates, the sealed store, immutable snapshots |
+//! | `identify` | one-to-many search over a snapshot |
+//! | `decide` | pure policy: grant, or deny with a reason |
+//! | `emit` | where events go |
+//! | `pipeline` | the threads, and what flows between them |
+//! | `enrol`, `bench` | other compositions of the same stages |
+//! | `cmd` | one file a subcommand |
+//!
+//! # The way of a frame
+//! ```text
+//! capture --(latest-frame slot)--> see --(rendezvous)--> recognise --(bounded 64)--> emit
+//!                                  detect                embed
+//!                                  align                 identify
+//!                                  quality               decide
+//! ```
+//! The slot is the one lossy edge: a newer frame replaces an unread one. Nothing after it is ever
+//! dropped; pressure reaches the slot, so that what is decided on is always fresh.
+#![warn(missing_docs)]
+#![deny(unsafe_code)]
 
+pub mod config;
+pub mod domain;

@@ -1,0 +1,92 @@
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    ConfigError,
+    number::{millis, within},
+    raw,
+};
+use crate::domain::Threshold;
+
+/// Which threshold the recogniser's similarities must reach.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ThresholdChoice {
+    /// The one of this operating point of the model.
+    OperatingPoint(Arc<str>),
+    /// This one, at the operator's own risk.
+    Fixed(Threshold),
+}
+
+/// Which model compares faces, and at which operating point.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecogniserSettings {
+    /// Id in the catalogue; `None` means the catalogue's default recogniser.
+    pub model: Option<Arc<str>>,
+    /// The threshold.
+    pub threshold: ThresholdChoice,
+}
+
+impl Default for RecogniserSettings {
+    fn default() -> Self {
+        // One stranger in a hundred taken for someone enrolled is the point at which LFW's small
+        // open-set lists can still be measured; a site chooses a stricter one by name.
+        Self { model: None, threshold: ThresholdChoice::OperatingPoint("fpir-0.01".into()) }
+    }
+}
+
+impl RecogniserSettings {
+    pub(super) fn from_raw(raw: raw::Recogniser) -> Result<Self, ConfigError> {
+        let d = Self::default();
+        let threshold = match (raw.operating_point, raw.threshold) {
+            (None, None) => d.threshold,
+            (Some(name), None) => ThresholdChoice::OperatingPoint(name.into()),
+            (None, Some(t)) => ThresholdChoice::Fixed(
+                Threshold::new(t)
+                    .filter(|_| t > 0.0)
+                    .ok_or_else(|| ConfigError::value("recogniser.threshold", t, "a cosine above 0 and up to 1"))?,
+            ),
+            (Some(_), Some(_)) => {
+                return Err(ConfigError::Surplus {
+                    key: "recogniser.operating_point".into(),
+                    why: "recogniser.threshold overrides it; keep one of the two".into(),
+                });
+            }
+        };
+        Ok(Self { model: raw.model.map(Into::into), threshold })
+    }
+}
+
+/// When a probe is granted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PolicySettings {
+    /// Least lead of the best subject's similarity over the second's.
+    pub margin: f32,
+    /// A frame older than this is never decided on.
+    pub max_frame_age: Duration,
+    /// Pause after a grant before the same subject is granted again.
+    pub cooldown: Duration,
+}
+
+impl Default for PolicySettings {
+    fn default() -> Self {
+        Self {
+            // Look-alikes enrolled side by side are told apart or not granted.
+            margin: 0.03,
+            // Half a second is more than twice the worst frame age measured on a loaded board, and
+            // too short for someone else to have stepped in front of the camera.
+            max_frame_age: Duration::from_millis(500),
+            // One grant is one passage: the lock is open long enough to walk through.
+            cooldown: Duration::from_secs(5),
+        }
+    }
+}
+
+impl PolicySettings {
+    pub(super) fn from_raw(raw: raw::Policy) -> Result<Self, ConfigError> {
+        let d = Self::default();
+        Ok(Self {
+            margin: within("policy.margin", raw.margin, d.margin, 0.0..=1.0)?,
+            max_frame_age: millis("policy.max_frame_age_ms", raw.max_frame_age_ms, d.max_frame_age, 50..=10_000)?,
+            cooldown: millis("policy.cooldown_ms", raw.cooldown_ms, d.cooldown, 0..=3_600_000)?,
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! The TOML file as written: every key optional, unknown keys refused. Meaning is given in the
+//! parent module.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Name of the door in events.
+    pub door: Option<String>,
+    /// `[source]`
+    pub source: Source,
+    /// `[detector]`
+    pub detector: Detector,
+    /// `[quality]`
+    pub quality: Quality,
+    /// `[recogniser]`
+    pub recogniser: Recogniser,
+    /// `[policy]`
+    pub policy: Policy,
+    /// `[gallery]`
+    pub gallery: Folder,
+    /// `[models]`
+    pub models: Folder,
+    /// `[output]`
+    pub output: Output,
+    /// `[supervision]`
+    pub supervision: Supervision,
+}
+
+/// `[source]`: exactly one of `images`, `mjpeg`, `y4m`, `http`, `command`, `camera`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Source {
+    /// Name of the source in events and logs.
+    pub name: Option<String>,
+    /// A folder or glob of pictures, replayed in natural order.
+    pub images: Option<PathBuf>,
+    /// A file of concatenated JPEGs, or `-` for standard input.
+    pub mjpeg: Option<PathBuf>,
+    /// A YUV4MPEG2 file.
+    pub y4m: Option<PathBuf>,
+    /// Address of an MJPEG stream (multipart/x-mixed-replace).
+    pub http: Option<String>,
+    /// A command and its arguments, whose standard output is MJPEG.
+    pub command: Option<Vec<String>>,
+    /// A V4L2 camera: `/dev/v4l/by-id/...`, `/dev/videoN` or an index.
+    pub camera: Option<String>,
+    /// Replay at the recorded pace instead of as fast as frames are taken.
+    pub realtime: Option<bool>,
+    /// Start again at the end of a replay.
+    pub repeat: Option<bool>,
+    /// Frames a second: of a replay without times of its own, or asked of a camera.
+    pub fps: Option<f32>,
+    /// Width asked of a camera, pixels.
+    pub width_px: Option<u32>,
+    /// Height asked of a camera, pixels.
+    pub height_px: Option<u32>,
+    /// Longest pause between frames of a live source before it is opened anew.
+    pub stall_timeout_ms: Option<u64>,
+}
+
+/// `[detector]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Detector {
+    /// `yunet` or `seeta`.
+    pub backend: Option<String>,
+    /// Longer side of the picture the detector sees, pixels.
+    pub working_size_px: Option<u32>,
+    /// Smallest score that counts as a face.
+    pub min_score: Option<f32>,
+    /// Overlap above which two boxes are one face.
+    pub nms_iou: Option<f32>,
+    /// Smallest face, pixels of the original frame.
+    pub min_face_px: Option<f32>,
+}
+
+/// `[quality]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quality {
+    /// Smallest face.
+    pub min_size_px: Option<f32>,
+    /// Least sharpness.
+    pub min_sharpness: Option<f32>,
+    /// Darkest.
+    pub min_brightness: Option<f32>,
+    /// Brightest.
+    pub max_brightness: Option<f32>,
+    /// Least contrast.
+    pub min_contrast: Option<f32>,
+    /// Furthest turned aside.
+    pub max_yaw_deg: Option<f32>,
+    /// Furthest raised or lowered.
+    pub max_pitch_deg: Option<f32>,
+    /// Furthest tilted.
+    pub max_roll_deg: Option<f32>,
+    /// Least detector score.
+    pub min_detector_score: Option<f32>,
+}
+
+/// `[recogniser]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recogniser {
+    /// Id in the catalogue.
+    pub model: Option<String>,
+    /// Name of one of the model's operating points.
+    pub operating_point: Option<String>,
+    /// A threshold that overrides the operating point's.
+    pub threshold: Option<f32>,
+}
+
+/// `[policy]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Least lead of the best subject over the second.
+    pub margin: Option<f32>,
+    /// Oldest frame that is decided on.
+    pub max_frame_age_ms: Option<u64>,
+    /// Pause after a grant before the same subject is granted again.
+    pub cooldown_ms: Option<u64>,
+}
+
+/// A section that names a folder.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Folder {
+    /// The folder.
+    pub dir: Option<PathBuf>,
+}
+
+/// `[output]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Output {
+    /// Events as JSON lines on standard output.
+    pub stdout: Option<bool>,
+    /// Events as JSON lines at the end of this file.
+    pub file: Option<PathBuf>,
+    /// Whether events carry similarities.
+    pub scores: Option<bool>,
+}
+
+/// `[supervision]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Supervision {
+    /// First pause before a failed source is opened again.
+    pub min_backoff_ms: Option<u64>,
+    /// Longest pause.
+    pub max_backoff_ms: Option<u64>,
+}

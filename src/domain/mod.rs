@@ -1,0 +1,27 @@
+//! The types that travel from frame to event. No I/O, no threads, no inference.
+
+mod candidate;
+mod decision;
+mod detection;
+mod embedding;
+mod event;
+mod face;
+mod frame;
+mod probe;
+mod quality;
+mod similarity;
+mod subject;
+mod time;
+
+pub use candidate::{Candidate, CandidateList};
+pub use decision::{Decision, DenyReason};
+pub use detection::{BBox, Detection, Landmarks5, Point};
+pub use embedding::{Embedding, EmbeddingError, ModelId, ModelMismatch};
+pub use event::{AccessEvent, BootId, EventId, StageTimes};
+pub use face::{AlignedFace, FaceCrop};
+pub use frame::{Frame, FrameRef, SourceId};
+pub use probe::{PadVerdict, Probe};
+pub use quality::{QualityPart, QualityRefusal, SampleQuality};
+pub use similarity::{Similarity, Threshold};
+pub use subject::{InvalidSubjectId, SubjectId, TemplateId};
+pub use time::{Clock, Monotonic, Stamp, SystemClock};
