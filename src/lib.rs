@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`domain`] | the types that travel; no threads, no files, no tract |
 //! | [`config`] | the TOML file, read in two steps: syntax, then meaning |
-//! | `nn` | tract: graphs and own operators; knows tensors, no faces |
+//! | [`nn`] | tract: graphs and own operators; knows tensors, no faces |
 //! | `models` | the catalogue: which file does what, its hash, licence, preprocessing, operating points |
 //! | `capture` | frame sources: replay, HTTP, a child's output, a camera |
 //! | `detect` | where the faces are |
@@ -36,3 +36,4 @@
 
 pub mod config;
 pub mod domain;
+pub mod nn;
