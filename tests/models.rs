@@ -155,8 +155,8 @@ fn every_wrong_operating_point_is_refused() {
     let edits = [
         ("kind = \"one-to-one\"", "kind = \"one-to-many\"", "needs fpir and gallery_size"),
         ("name = \"fpir-0.003\"", "name = \"fpir-0.01\"", "twice"),
-        ("fmr = 0.001", "fmr = 1.5", "between 0 and 1"),
-        ("fmr = 0.001", "fmr = nan", "between 0 and 1"),
+        ("fmr = 0.00098", "fmr = 1.5", "between 0 and 1"),
+        ("fmr = 0.00098", "fmr = nan", "between 0 and 1"),
     ];
     for (from, to, reason) in edits {
         let message = refusal(from, to);
