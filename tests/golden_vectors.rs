@@ -174,6 +174,28 @@ fn what_is_no_graph_is_refused_with_its_name() {
     }
 }
 
+/// The importer panics on an output that no node makes; that must not reach the caller.
+#[test]
+fn a_graph_whose_output_does_not_exist_is_refused() {
+    let store = store();
+    let mut bytes = store.load("mobilefacenet-arcface-192").unwrap().bytes.into_owned();
+    let name = b"embedding";
+    let last = bytes.windows(name.len()).rposition(|window| window == name).unwrap();
+    bytes[last] = b'x';
+    let error = Graph::load("gate-model", &bytes, &[1, 3, 112, 112]).unwrap_err();
+    assert!(error.to_string().contains("gate-model"), "{error}");
+}
+
+#[test]
+fn a_graph_can_move_to_another_thread() {
+    let store = store();
+    let model = store.load("landmarks-68").unwrap();
+    let mut graph = Graph::load("landmarks", &model.bytes, &model.card.input.shape).unwrap();
+    let here = graph.run_with(|buffer| buffer.fill(0.5)).unwrap();
+    let there = std::thread::spawn(move || graph.run_with(|buffer| buffer.fill(0.5)).unwrap()).join().unwrap();
+    assert_eq!(here, there);
+}
+
 #[test]
 fn an_input_of_another_shape_is_refused() {
     let store = store();
