@@ -16,8 +16,8 @@
 //! | `embed` | a crop to a unit-norm embedding |
 //! | `gallery` | subjects, templates, the sealed store, immutable snapshots |
 //! | `identify` | one-to-many search over a snapshot |
-//! | `decide` | pure policy: grant, or deny with a reason |
-//! | `emit` | where events go |
+//! | [`decide`] | pure policy: grant, or deny with a reason |
+//! | [`emit`] | where events go |
 //! | `pipeline` | the threads, and what flows between them |
 //! | `enrol`, `bench` | other compositions of the same stages |
 //! | `cmd` | one file a subcommand |
@@ -35,6 +35,8 @@
 #![deny(unsafe_code)]
 
 pub mod config;
+pub mod decide;
 pub mod domain;
+pub mod emit;
 pub mod models;
 pub mod nn;
