@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use doorward::models::{Comparison, Digest, ModelStore, ModelsError, Role};
+use doorward::models::{Catalogue, Comparison, Digest, ModelStore, ModelsError, Role};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
@@ -201,4 +201,23 @@ fn what_is_no_catalogue_is_refused() {
     }
     let empty = catalogue_with(|_| "format = 1\n".to_owned()).1.unwrap_err().to_string();
     assert!(empty.contains("[[model]]"), "{empty}");
+}
+
+proptest::proptest! {
+    /// Whatever is cut out of or put into the catalogue: a valid catalogue or an error, never a panic.
+    #[test]
+    fn a_damaged_catalogue_is_read_or_refused(
+        from in 0usize..12_000,
+        length in 0usize..200,
+        inserted in "[ -~\n]{0,12}|nan|inf|-1|\\[\\[model\\]\\]",
+    ) {
+        let text = fs::read_to_string(folder().join("catalogue.toml")).unwrap();
+        let from = from.min(text.len());
+        let to = (from + length).min(text.len());
+        let damaged = format!("{}{inserted}{}", &text[..from], &text[to..]);
+        match Catalogue::parse(&damaged) {
+            Ok(catalogue) => proptest::prop_assert!(!catalogue.models().is_empty()),
+            Err(error) => proptest::prop_assert!(error.to_string().contains("catalogue")),
+        }
+    }
 }
