@@ -1,0 +1,91 @@
+//! Every shipped configuration loads; every mistake is named with its key, its value and what is allowed.
+
+use std::{fs, path::Path};
+
+use doorward::config::{Config, ConfigError, Pace, SourceKind, ThresholdChoice};
+
+fn shipped(name: &str) -> Config {
+    Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("configs").join(name)).unwrap()
+}
+
+#[test]
+fn every_shipped_configuration_loads() {
+    let mut found = 0;
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("configs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            Config::load(&path).unwrap_or_else(|e| panic!("{e}"));
+            found += 1;
+        }
+    }
+    assert!(found >= 4, "{found} configurations found");
+}
+
+#[test]
+fn shipped_configurations_mean_what_their_names_say() {
+    let demo = shipped("demo.toml");
+    assert!(matches!(demo.source.kind, SourceKind::Mjpeg(_)));
+    assert_eq!(demo.source.pace, Pace::Realtime);
+    assert!(matches!(shipped("usb-camera.toml").source.kind, SourceKind::Camera(_)));
+    assert!(matches!(shipped("ip-camera.toml").source.kind, SourceKind::Http(_)));
+    let pi = shipped("pi-camera.toml");
+    assert!(matches!(pi.source.kind, SourceKind::Command(argv) if argv[0] == "rpicam-vid"));
+    assert_eq!(pi.recogniser.threshold, ThresholdChoice::OperatingPoint("fpir-0.003".into()));
+}
+
+#[test]
+fn the_least_configuration_is_a_source() {
+    let config = Config::parse("[source]\nmjpeg = '-'").unwrap();
+    assert_eq!(&*config.door, "door");
+    assert!(!config.output.scores);
+}
+
+/// The message for a configuration that is wrong in one place.
+fn refusal(text: &str) -> String {
+    let whole = format!("[source]\nmjpeg = '-'\n{text}");
+    Config::parse(&whole).expect_err(text).to_string()
+}
+
+#[test]
+fn a_wrong_value_is_named_with_what_is_allowed() {
+    for (text, key, allowed) in [
+        ("[policy]\nmargin = nan", "policy.margin = NaN", "0 to 1"),
+        ("[policy]\nmargin = inf", "policy.margin = inf", "0 to 1"),
+        ("[policy]\nmax_frame_age_ms = 0", "policy.max_frame_age_ms = 0", "50 to 10000"),
+        ("[recogniser]\nthreshold = nan", "recogniser.threshold = NaN", "above 0"),
+        ("[recogniser]\nthreshold = -0.2", "recogniser.threshold = -0.2", "above 0"),
+        ("[detector]\nbackend = 'mtcnn'", "detector.backend", "\"yunet\" or \"seeta\""),
+        ("[detector]\nworking_size_px = 10", "detector.working_size_px = 10", "64 to 1920"),
+        ("[detector]\nmin_score = nan", "detector.min_score = NaN", "0.05 to 1"),
+        ("[quality]\nmax_yaw_deg = nan", "quality.max_yaw_deg = NaN", "0 to 90"),
+        ("[quality]\nmin_brightness = 250", "quality.min_brightness = 250", "below quality.max_brightness"),
+        ("[supervision]\nmax_backoff_ms = 20", "supervision.max_backoff_ms = 20", "at least"),
+        ("[output]\nstdout = false", "output.file", "events need a file"),
+    ] {
+        let message = refusal(text);
+        assert!(message.contains(key) && message.contains(allowed), "{text}: {message}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line() {
+    let message = refusal("[policy]\nmargn = 0.1");
+    assert!(message.contains("margn") && message.contains("line 4") && message.contains("`margin`"), "{message}");
+    assert!(refusal("[polcy]\n").contains("polcy"));
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_named() {
+    let message = refusal("[detector]\nworking_size_px = 'big'");
+    assert!(message.contains("working_size_px") && message.contains("line 4"), "{message}");
+}
+
+#[test]
+fn a_file_at_fault_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("door.toml");
+    assert!(matches!(Config::load(&path), Err(ConfigError::Read { .. })));
+    fs::write(&path, "[source]\nmjpeg = '-'\n[policy]\nmargin = 2.0").unwrap();
+    let message = Config::load(&path).unwrap_err().to_string();
+    assert!(message.contains("door.toml") && message.contains("policy.margin = 2"), "{message}");
+}
