@@ -12,7 +12,7 @@
 //! | `models` | the catalogue: which file does what, its hash, licence, preprocessing, operating points |
 //! | `capture` | frame sources: replay, HTTP, a child's output, a camera |
 //! | `detect` | where the faces are |
-//! | `align` | the 112x112 crop a recogniser wants, and how good the sample is |
+//! | [`align`] | the 112x112 crop a recogniser wants, and how good the sample is |
 //! | `embed` | a crop to a unit-norm embedding |
 //! | `gallery` | subjects, templates, the sealed store, immutable snapshots |
 //! | `identify` | one-to-many search over a snapshot |
@@ -34,5 +34,6 @@
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod align;
 pub mod config;
 pub mod domain;
