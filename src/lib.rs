@@ -8,8 +8,8 @@
 //! |---|---|
 //! | [`domain`] | the types that travel; no threads, no files, no tract |
 //! | [`config`] | the TOML file, read in two steps: syntax, then meaning |
-//! | `nn` | tract: graphs and own operators; knows tensors, no faces |
-//! | `models` | the catalogue: which file does what, its hash, licence, preprocessing, operating points |
+//! | [`nn`] | tract: graphs and own operators; knows tensors, no faces |
+//! | [`models`] | the catalogue: which file does what, its hash, licence, preprocessing, operating points |
 //! | `capture` | frame sources: replay, HTTP, a child's output, a camera |
 //! | `detect` | where the faces are |
 //! | [`align`] | the 112x112 crop a recogniser wants, and how good the sample is |
@@ -37,3 +37,5 @@
 pub mod align;
 pub mod config;
 pub mod domain;
+pub mod models;
+pub mod nn;

@@ -1,0 +1,266 @@
+//! One model's card: the record of what a file is, what it may be used for and how.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{InputSpec, ModelsError};
+
+/// Everything known about one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// The name by which configuration, gallery and events speak of it: lower-case letters, digits, `-` and `.`.
+    pub id: String,
+    /// What it does.
+    pub role: Role,
+    /// Whether it is taken for its role when no model is named.
+    #[serde(default)]
+    pub default: bool,
+    /// One line for people.
+    pub title: String,
+    /// The file, relative to the catalogue's folder.
+    pub file: String,
+    /// The kind of file.
+    pub format: Format,
+    /// The file's length.
+    pub bytes: u64,
+    /// The file's SHA-256.
+    pub sha256: Digest,
+    /// The licence of the weights, an SPDX expression.
+    pub licence: String,
+    /// The licence's text, relative to the catalogue's folder.
+    pub licence_file: String,
+    /// The network's structure and cost.
+    pub architecture: String,
+    /// Where the weights came from.
+    pub source: Source,
+    /// The paper behind it.
+    pub publication: Publication,
+    /// What goes in.
+    pub input: InputSpec,
+    /// What comes out.
+    pub output: OutputSpec,
+    /// The thresholds measured for it; none for anything but a recogniser.
+    #[serde(default, rename = "operating_point")]
+    pub operating_points: Vec<OperatingPoint>,
+}
+
+/// What a model does in the pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Role {
+    /// Finds faces in a frame.
+    Detector,
+    /// Finds the landmarks of a face whose box is known.
+    Landmarks,
+    /// Makes an embedding of an aligned face.
+    Recogniser,
+    /// Tells a bona fide presentation from an attack.
+    Pad,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Role::Detector => "detector",
+            Role::Landmarks => "landmarks",
+            Role::Recogniser => "recogniser",
+            Role::Pad => "pad",
+        })
+    }
+}
+
+/// The kind of a model file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Format {
+    /// An ONNX graph, run by `nn`.
+    Onnx,
+    /// The cascade file of SeetaFace, run by rustface.
+    Seeta,
+}
+
+/// The published package in which the weights were found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The client that fetches it: `pip`, `npm` or `cargo`.
+    pub client: String,
+    /// The package's name.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// The SHA-256 of the package's archive.
+    pub sha256: Digest,
+    /// The file inside the package.
+    pub file: String,
+    /// The SHA-256 of that file.
+    pub file_sha256: Digest,
+    /// What was done to it; "none" when it is used as shipped.
+    pub changes: String,
+}
+
+/// The publication a model goes back to, and what is known of its training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publication {
+    /// The paper's title.
+    pub title: String,
+    /// Its authors.
+    pub authors: String,
+    /// Where it appeared.
+    pub venue: String,
+    /// The year it appeared.
+    pub year: u16,
+    /// The loss the weights were trained with, as far as it is known.
+    pub training_loss: String,
+    /// The data the weights were trained on, as far as it is known.
+    pub training_data: String,
+    /// What else a reader must know, such as further papers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// What a model puts out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputSpec {
+    /// The graph's outputs by name, in their order; empty when the format names none.
+    pub names: Vec<String>,
+    /// Values a face: the length of an embedding, twice the number of landmarks, the number of classes.
+    pub dimension: usize,
+    /// What the values mean.
+    pub meaning: String,
+}
+
+/// A threshold on the similarity, with the error rates and the data that set it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatingPoint {
+    /// The name by which a configuration asks for it, such as `fpir-0.01`.
+    pub name: String,
+    /// The kind of comparison it holds for.
+    pub kind: Comparison,
+    /// The least similarity (cosine, -1 to 1) that counts as a match.
+    pub threshold: f32,
+    /// False positive identification rate at this threshold (one-to-many).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fpir: Option<f64>,
+    /// False negative identification rate at this threshold (one-to-many).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fnir: Option<f64>,
+    /// False match rate at this threshold (one-to-one).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fmr: Option<f64>,
+    /// False non-match rate at this threshold (one-to-one).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fnmr: Option<f64>,
+    /// How many subjects the gallery held (one-to-many). The FPIR grows with the gallery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gallery_size: Option<u32>,
+    /// The data it was measured on.
+    pub data: String,
+    /// What else a reader must know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The two kinds of comparison of ISO/IEC 19795-1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comparison {
+    /// A probe against every subject of a gallery (identification).
+    OneToMany,
+    /// A probe against one reference (verification).
+    OneToOne,
+}
+
+impl ModelCard {
+    /// The operating point called `name`.
+    ///
+    /// # Errors
+    /// [`ModelsError::NoOperatingPoint`] with the names there are.
+    pub fn operating_point(&self, name: &str) -> Result<&OperatingPoint, ModelsError> {
+        self.operating_points.iter().find(|point| point.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.operating_points.iter().map(|point| point.name.as_str()).collect();
+            ModelsError::NoOperatingPoint {
+                model: self.id.clone(),
+                name: name.to_owned(),
+                known: if names.is_empty() { "none".to_owned() } else { names.join(", ") },
+            }
+        })
+    }
+}
+
+/// A SHA-256, written as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The SHA-256 of `bytes`.
+    pub fn of(bytes: &[u8]) -> Digest {
+        use sha2::Digest as _;
+        Digest(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> String {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Digest, String> {
+        let refuse = || format!("{text:?} is not a SHA-256: 64 lower-case hexadecimal digits are expected");
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Ok(byte - b'0'),
+            b'a'..=b'f' => Ok(byte - b'a' + 10),
+            _ => Err(refuse()),
+        };
+        let pairs = <&[u8; 64]>::try_from(text.as_bytes()).map_err(|_| refuse())?.as_chunks::<2>().0;
+        let mut digest = [0; 32];
+        for (byte, &[high, low]) in digest.iter_mut().zip(pairs) {
+            *byte = digit(high)? << 4 | digit(low)?;
+        }
+        Ok(Digest(digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_the_sha256_of_fips_180_and_reads_back() {
+        let digest = Digest::of(b"abc");
+        assert_eq!(digest.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(Digest::try_from(digest.to_string()), Ok(digest));
+    }
+
+    #[test]
+    fn what_is_no_digest_is_refused() {
+        let good = Digest::of(b"").to_string();
+        for bad in ["", &good[1..], &good.to_uppercase(), &good.replace('e', "g"), &format!("{good}00")] {
+            assert!(Digest::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+}

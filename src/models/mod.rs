@@ -1,0 +1,116 @@
+//! The models: which file does what, where it came from, how it is fed and where its thresholds lie.
+//!
+//! `models/catalogue.toml` holds one card a model, readable by people and by this room: role, file with byte count and SHA-256,
+//! licence, source package, publication, architecture, input, output and operating points. A [`ModelStore`] is such a
+//! catalogue with its files, either inside the binary (feature `embedded-models`) or in a folder. It never hands out bytes
+//! whose hash differs from the card's.
+//!
+//! Preprocessing is data: [`InputSpec`] turns a picture into a model's input as the card says, and is the only code that does, so
+//! that the golden vectors under `tests/golden/` pin what the product computes.
+
+mod card;
+mod catalogue;
+mod input;
+mod store;
+
+use std::path::PathBuf;
+
+pub use card::{Comparison, Digest, Format, ModelCard, OperatingPoint, OutputSpec, Publication, Role, Source};
+pub use catalogue::Catalogue;
+pub use input::{Alignment, Colour, InputSpec, Layout};
+pub use store::{LoadedModel, ModelStore, Verification};
+
+/// What can be wrong with a catalogue, a model file or a request for one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelsError {
+    /// The binary holds no models and no folder was given.
+    #[error(
+        "this build holds no models (feature embedded-models is off); give a folder with a catalogue.toml: --models DIR"
+    )]
+    NotEmbedded,
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The catalogue is not TOML, or not a catalogue.
+    #[error("the model catalogue is not valid: {reason}")]
+    Catalogue {
+        /// What the parser said, with the place.
+        reason: String,
+    },
+    /// A card has a missing, unknown or impossible key.
+    #[error("model {model} in the catalogue: {key}: {reason}")]
+    Card {
+        /// The card's id, or its place in the file when it has none.
+        model: String,
+        /// The key, with the table it stands in.
+        key: String,
+        /// What is wrong and what is allowed.
+        reason: String,
+    },
+    /// No card has this id.
+    #[error("no model is called {id}; the catalogue holds: {known}")]
+    Unknown {
+        /// The id asked for.
+        id: String,
+        /// The ids there are.
+        known: String,
+    },
+    /// No card is the default for this role.
+    #[error("the catalogue has no default {role}; mark one of role \"{role}\" with default = true, or name a model")]
+    NoDefault {
+        /// The role asked for.
+        role: Role,
+    },
+    /// The card has no operating point of this name.
+    #[error("model {model} has no operating point {name}; it has: {known}")]
+    NoOperatingPoint {
+        /// The model.
+        model: String,
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A model file has another length than its card says.
+    #[error(
+        "model file {file} has {found} bytes, the catalogue says {expected}: it is truncated or another file; fetch it again"
+    )]
+    Length {
+        /// The file, with its folder.
+        file: String,
+        /// Bytes by the catalogue.
+        expected: u64,
+        /// Bytes found.
+        found: u64,
+    },
+    /// A model file has another hash than its card says.
+    #[error(
+        "model file {file} has SHA-256 {found}, the catalogue says {expected}: it was changed or is another file; fetch it again"
+    )]
+    Hash {
+        /// The file, with its folder.
+        file: String,
+        /// The hash by the catalogue.
+        expected: Digest,
+        /// The hash of what was found.
+        found: Digest,
+    },
+    /// A picture does not fit the model's input.
+    #[error("a picture of {width}x{height} px ({bytes} bytes) does not fit the model's input: {reason}")]
+    Picture {
+        /// Width in px.
+        width: usize,
+        /// Height in px.
+        height: usize,
+        /// Bytes given.
+        bytes: usize,
+        /// What the model takes.
+        reason: String,
+    },
+}

@@ -1,0 +1,160 @@
+//! A catalogue with its files, in the binary or in a folder.
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Catalogue, Digest, ModelCard, ModelsError, Role};
+use crate::domain::ModelId;
+
+/// The committed models as part of the binary.
+#[cfg(feature = "embedded-models")]
+mod embedded {
+    pub(super) const CATALOGUE: &str = include_str!("../../models/catalogue.toml");
+
+    macro_rules! files {
+        ($($name:literal),+ $(,)?) => { &[$(($name, include_bytes!(concat!("../../models/", $name)))),+] };
+    }
+
+    pub(super) const FILES: &[(&str, &[u8])] =
+        files!["yunet-2023mar.onnx", "seeta-frontal-1.0.bin", "landmarks-68.onnx", "mobilefacenet-arcface-192.onnx",];
+}
+
+/// A valid catalogue and the place of its files.
+#[derive(Debug, Clone)]
+pub struct ModelStore {
+    catalogue: Catalogue,
+    place: Place,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    #[cfg(feature = "embedded-models")]
+    Binary,
+    Folder(PathBuf),
+}
+
+/// A model whose bytes are what its card says.
+#[derive(Clone)]
+pub struct LoadedModel {
+    /// The model's card.
+    pub card: ModelCard,
+    /// The file's bytes.
+    pub bytes: Cow<'static, [u8]>,
+    /// The identity that travels with everything the model makes.
+    pub id: ModelId,
+}
+
+impl std::fmt::Debug for LoadedModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LoadedModel {} ({} bytes)", self.card.id, self.bytes.len())
+    }
+}
+
+/// The outcome of checking one model file.
+#[derive(Debug)]
+pub struct Verification {
+    /// The model's id.
+    pub id: String,
+    /// The file, as the catalogue names it.
+    pub file: String,
+    /// Whether length and hash are the card's.
+    pub outcome: Result<(), ModelsError>,
+}
+
+impl ModelStore {
+    /// The models inside this binary.
+    ///
+    /// # Errors
+    /// [`ModelsError::NotEmbedded`] when it was built without the feature `embedded-models`.
+    pub fn embedded() -> Result<ModelStore, ModelsError> {
+        #[cfg(feature = "embedded-models")]
+        return Ok(ModelStore { catalogue: Catalogue::parse(embedded::CATALOGUE)?, place: Place::Binary });
+        #[cfg(not(feature = "embedded-models"))]
+        Err(ModelsError::NotEmbedded)
+    }
+
+    /// The models of a folder that holds a `catalogue.toml`.
+    ///
+    /// The model files are read and checked when they are loaded, not here.
+    ///
+    /// # Errors
+    /// [`ModelsError::Read`] when there is no catalogue, or what [`Catalogue::parse`] finds.
+    pub fn open(folder: &Path) -> Result<ModelStore, ModelsError> {
+        let path = folder.join("catalogue.toml");
+        let text = fs::read_to_string(&path).map_err(|source| ModelsError::Read { path, source })?;
+        Ok(ModelStore { catalogue: Catalogue::parse(&text)?, place: Place::Folder(folder.to_owned()) })
+    }
+
+    /// The catalogue.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The card that is taken for `role` when no model is named.
+    ///
+    /// # Errors
+    /// [`ModelsError::NoDefault`].
+    pub fn default_for(&self, role: Role) -> Result<&ModelCard, ModelsError> {
+        self.catalogue.default_for(role)
+    }
+
+    /// Reads the model called `id` and checks its length and SHA-256.
+    ///
+    /// # Errors
+    /// [`ModelsError::Unknown`], [`ModelsError::Read`], [`ModelsError::Length`] or [`ModelsError::Hash`].
+    pub fn load(&self, id: &str) -> Result<LoadedModel, ModelsError> {
+        let card = self.catalogue.get(id)?;
+        let bytes = self.read(card)?;
+        let found = Digest::of(&bytes);
+        if found != card.sha256 {
+            return Err(ModelsError::Hash { file: self.describe(card), expected: card.sha256, found });
+        }
+        Ok(LoadedModel { card: card.clone(), bytes, id: ModelId::new(&card.id, card.sha256.0) })
+    }
+
+    /// Checks every file of the catalogue, in its order.
+    pub fn verify(&self) -> Vec<Verification> {
+        let check = |card: &ModelCard| Verification {
+            id: card.id.clone(),
+            file: card.file.clone(),
+            outcome: self.load(&card.id).map(drop),
+        };
+        self.catalogue.models().iter().map(check).collect()
+    }
+
+    fn read(&self, card: &ModelCard) -> Result<Cow<'static, [u8]>, ModelsError> {
+        let length = |found| match found == card.bytes {
+            true => Ok(()),
+            false => Err(ModelsError::Length { file: self.describe(card), expected: card.bytes, found }),
+        };
+        match &self.place {
+            #[cfg(feature = "embedded-models")]
+            Place::Binary => {
+                let (_, bytes) = embedded::FILES.iter().find(|(name, _)| *name == card.file).ok_or_else(|| {
+                    let source = std::io::Error::new(std::io::ErrorKind::NotFound, "it is not part of this binary");
+                    ModelsError::Read { path: card.file.clone().into(), source }
+                })?;
+                length(bytes.len() as u64)?;
+                Ok(Cow::Borrowed(bytes))
+            }
+            Place::Folder(folder) => {
+                let path = folder.join(&card.file);
+                let refuse = |source| ModelsError::Read { path: path.clone(), source };
+                // The length first, so that a huge file of the same name is not read.
+                length(fs::metadata(&path).map_err(refuse)?.len())?;
+                let bytes = fs::read(&path).map_err(refuse)?;
+                Ok(Cow::Owned(bytes))
+            }
+        }
+    }
+
+    /// The file as an error should name it.
+    fn describe(&self, card: &ModelCard) -> String {
+        match &self.place {
+            #[cfg(feature = "embedded-models")]
+            Place::Binary => format!("{} (in the binary)", card.file),
+            Place::Folder(folder) => folder.join(&card.file).display().to_string(),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Inference: one ONNX graph in, one runnable plan out.
+//!
+//! This room wraps [tract](https://docs.rs/tract-onnx) behind three small things: [`Tensor`] (a shape and its `f32` values),
+//! [`Graph`] (a loaded, optimised plan that keeps its buffers between runs) and [`NnError`]. It knows tensors and no faces:
+//! what goes into a graph and what its outputs mean stands in the model's card (see `models`).
+//!
+//! tract's own expansion of the PRelu operator costs two thirds of the recogniser's time, so the importer is given ours
+//! (the `prelu` file says why and how).
+
+mod graph;
+mod prelu;
+
+pub use graph::Graph;
+
+/// A dense tensor of `f32` values in row-major order.
+#[derive(Clone, PartialEq)]
+pub struct Tensor {
+    shape: Vec<usize>,
+    data: Vec<f32>,
+}
+
+impl Tensor {
+    /// Makes a tensor of `shape` from its values in row-major order.
+    ///
+    /// # Errors
+    /// [`NnError::Length`] when the number of values is not the product of the shape.
+    pub fn new(shape: Vec<usize>, data: Vec<f32>) -> Result<Tensor, NnError> {
+        if shape.iter().product::<usize>() != data.len() {
+            return Err(NnError::Length { shape, found: data.len() });
+        }
+        Ok(Tensor { shape, data })
+    }
+
+    /// A tensor of `shape` filled with zeros.
+    pub fn zeros(shape: &[usize]) -> Tensor {
+        Tensor { shape: shape.to_vec(), data: vec![0.0; shape.iter().product()] }
+    }
+
+    /// The length of each axis, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The values in row-major order.
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// The values in row-major order, to be written.
+    pub fn data_mut(&mut self) -> &mut [f32] {
+        &mut self.data
+    }
+
+    /// The values in row-major order, without a copy.
+    pub fn into_data(self) -> Vec<f32> {
+        self.data
+    }
+}
+
+/// Shows the shape only: the values may be a picture or an embedding.
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tensor {:?}", self.shape)
+    }
+}
+
+/// What can go wrong between the bytes of a graph and its outputs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NnError {
+    /// The bytes are not a graph that can be run.
+    #[error(
+        "model {model} cannot be loaded for input {input_shape:?}: {reason}; check that the file is an ONNX model with one input of this shape"
+    )]
+    Load {
+        /// The model's name as given to [`Graph::load`].
+        model: String,
+        /// The input shape asked for.
+        input_shape: Vec<usize>,
+        /// What the importer said.
+        reason: String,
+    },
+    /// The input has another shape than the graph was loaded for.
+    #[error("model {model} takes input {expected:?}, not {found:?}; load it again for another size")]
+    InputShape {
+        /// The model's name.
+        model: String,
+        /// The shape the graph was loaded for.
+        expected: Vec<usize>,
+        /// The shape it was given.
+        found: Vec<usize>,
+    },
+    /// The graph failed while running.
+    #[error("model {model} failed while running: {reason}")]
+    Run {
+        /// The model's name.
+        model: String,
+        /// What the engine said.
+        reason: String,
+    },
+    /// A tensor's values do not fill its shape.
+    #[error("a tensor of shape {shape:?} cannot hold {found} values")]
+    Length {
+        /// The shape asked for.
+        shape: Vec<usize>,
+        /// How many values came.
+        found: usize,
+    },
+}
+
+/// The best instruction set of this CPU that matters for inference, such as `x86-64 avx512vnni` or `aarch64 dotprod`.
+///
+/// It is a report for people and benchmarks; the engine chooses its kernels by its own detection.
+pub fn isa() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512vnni") {
+            "x86-64 avx512vnni"
+        } else if is_x86_feature_detected!("avx512f") {
+            "x86-64 avx512f"
+        } else if is_x86_feature_detected!("avxvnni") {
+            "x86-64 avxvnni"
+        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            "x86-64 avx2"
+        } else {
+            "x86-64 sse2"
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        use std::arch::is_aarch64_feature_detected;
+        if is_aarch64_feature_detected!("i8mm") {
+            "aarch64 i8mm"
+        } else if is_aarch64_feature_detected!("dotprod") {
+            "aarch64 dotprod"
+        } else {
+            "aarch64 neon"
+        }
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        std::env::consts::ARCH
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_holds_exactly_its_shape() {
+        let whole = Tensor::new(vec![2, 3], vec![0.5; 6]).unwrap();
+        assert_eq!(whole.shape(), [2, 3]);
+        assert_eq!(whole.data(), [0.5; 6]);
+        let short = Tensor::new(vec![2, 3], vec![0.5; 5]).unwrap_err();
+        assert!(matches!(short, NnError::Length { found: 5, .. }), "{short}");
+    }
+
+    #[test]
+    fn debug_shows_no_values() {
+        let secret = Tensor::new(vec![1], vec![0.123_456]).unwrap();
+        assert_eq!(format!("{secret:?}"), "Tensor [1]");
+    }
+
+    #[test]
+    fn isa_names_the_architecture_it_was_built_for() {
+        let arch = if cfg!(target_arch = "x86_64") { "x86-64" } else { std::env::consts::ARCH };
+        assert!(isa().starts_with(arch), "{}", isa());
+    }
+}

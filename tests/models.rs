@@ -1,0 +1,204 @@
+//! The model folder as a whole: what is committed is what the catalogue says, and nothing else is accepted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use doorward::models::{Comparison, Digest, ModelStore, ModelsError, Role};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
+}
+
+/// A folder with the repository's catalogue, changed by `edit`, and no files.
+fn catalogue_with(edit: impl Fn(String) -> String) -> (tempfile::TempDir, Result<ModelStore, ModelsError>) {
+    let copy = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(folder().join("catalogue.toml")).unwrap();
+    let edited = edit(text.clone());
+    assert_ne!(edited, text, "the edit must change something");
+    fs::write(copy.path().join("catalogue.toml"), edited).unwrap();
+    let store = ModelStore::open(copy.path());
+    (copy, store)
+}
+
+fn refusal(from: &str, to: &str) -> String {
+    catalogue_with(|text| text.replacen(from, to, 1)).1.unwrap_err().to_string()
+}
+
+#[test]
+fn the_committed_files_are_what_the_catalogue_says() {
+    let store = ModelStore::open(&folder()).unwrap();
+    let outcomes = store.verify();
+    assert_eq!(outcomes.len(), store.catalogue().models().len());
+    for check in outcomes {
+        check.outcome.unwrap();
+    }
+    for card in store.catalogue().models() {
+        assert!(folder().join(&card.licence_file).is_file(), "{}: {}", card.id, card.licence_file);
+    }
+}
+
+#[test]
+fn the_pipeline_finds_what_it_needs() {
+    let store = ModelStore::open(&folder()).unwrap();
+    assert_eq!(store.default_for(Role::Detector).unwrap().id, "yunet-2023mar");
+    assert_eq!(store.default_for(Role::Landmarks).unwrap().id, "landmarks-68");
+    assert!(matches!(store.default_for(Role::Pad), Err(ModelsError::NoDefault { role: Role::Pad })));
+
+    let recogniser = store.default_for(Role::Recogniser).unwrap();
+    let one_percent = recogniser.operating_point("fpir-0.01").unwrap();
+    let stricter = recogniser.operating_point("fpir-0.003").unwrap();
+    assert_eq!(one_percent.kind, Comparison::OneToMany);
+    assert!(stricter.threshold > one_percent.threshold);
+    assert_eq!(recogniser.operating_point("fmr-0.001").unwrap().kind, Comparison::OneToOne);
+    let unknown = recogniser.operating_point("fpir-1").unwrap_err().to_string();
+    assert!(unknown.contains("fpir-0.01, fpir-0.003, fmr-0.001"), "{unknown}");
+
+    let loaded = store.load("mobilefacenet-arcface-192").unwrap();
+    assert_eq!(loaded.id.name(), "mobilefacenet-arcface-192");
+    assert_eq!(Digest(*loaded.id.sha256()), loaded.card.sha256);
+    let unknown = store.load("arcface").unwrap_err().to_string();
+    assert!(unknown.contains("arcface") && unknown.contains("yunet-2023mar"), "{unknown}");
+}
+
+#[cfg(feature = "embedded-models")]
+#[test]
+fn the_binary_holds_the_same_models() {
+    let embedded = ModelStore::embedded().unwrap();
+    let open = ModelStore::open(&folder()).unwrap();
+    assert_eq!(embedded.catalogue(), open.catalogue());
+    for card in open.catalogue().models() {
+        assert_eq!(embedded.load(&card.id).unwrap().bytes, open.load(&card.id).unwrap().bytes, "{}", card.id);
+    }
+}
+
+#[cfg(not(feature = "embedded-models"))]
+#[test]
+fn a_binary_without_models_says_how_to_give_some() {
+    let error = ModelStore::embedded().unwrap_err().to_string();
+    assert!(error.contains("--models DIR"), "{error}");
+}
+
+#[test]
+fn one_flipped_byte_is_refused_with_file_expected_and_found() {
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(folder().join("catalogue.toml"), copy.path().join("catalogue.toml")).unwrap();
+    let path = copy.path().join("yunet-2023mar.onnx");
+    let mut bytes = fs::read(folder().join("yunet-2023mar.onnx")).unwrap();
+    let expected = Digest::of(&bytes).to_string();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+
+    let store = ModelStore::open(copy.path()).unwrap();
+    let error = store.load("yunet-2023mar").unwrap_err();
+    assert!(matches!(error, ModelsError::Hash { .. }), "{error}");
+    let message = error.to_string();
+    for part in [path.display().to_string(), expected, Digest::of(&bytes).to_string()] {
+        assert!(message.contains(&part), "{message} lacks {part}");
+    }
+
+    fs::write(&path, &bytes[1..]).unwrap();
+    let shorter = store.load("yunet-2023mar").unwrap_err().to_string();
+    assert!(shorter.contains(&format!("{} bytes", bytes.len() - 1)), "{shorter}");
+
+    let outcomes = store.verify();
+    assert!(outcomes.iter().all(|check| check.outcome.is_err()), "one is short, the others are missing");
+    assert!(outcomes.iter().any(|check| matches!(check.outcome, Err(ModelsError::Read { .. }))));
+}
+
+#[test]
+fn a_folder_without_catalogue_is_an_error_with_its_path() {
+    let empty = tempfile::tempdir().unwrap();
+    let error = ModelStore::open(empty.path()).unwrap_err().to_string();
+    assert!(error.contains(&empty.path().join("catalogue.toml").display().to_string()), "{error}");
+}
+
+#[test]
+fn a_path_out_of_the_folder_is_refused() {
+    for path in ["../yunet-2023mar.onnx", "/etc/hostname", "a/../../b", "", "./x/.."] {
+        let message = refusal("file = \"yunet-2023mar.onnx\"", &format!("file = {path:?}"));
+        assert!(message.contains("model yunet-2023mar") && message.contains("file"), "{path}: {message}");
+    }
+}
+
+#[test]
+fn every_wrong_key_is_refused_with_model_and_key() {
+    let edits = [
+        ("id = \"yunet-2023mar\"", "id = \"YuNet\"", "id"),
+        ("bytes = 231019", "bytes = 231019\nsize = 3", "size"),
+        ("bytes = 231019", "bytes = -1", "bytes"),
+        ("bytes = 231019\n", "", "bytes"),
+        ("sha256 = \"d8bc", "sha256 = \"D8bc", "sha256"),
+        ("role = \"detector\"", "role = \"oracle\"", "oracle"),
+        ("format = \"onnx\"", "format = \"tflite\"", "tflite"),
+        ("client = \"pip\"", "client = \"curl\"", "source.client"),
+        ("shape = [1, 3, 640, 640]", "shape = [1, 3, 0, 640]", "input.shape"),
+        ("shape = [1, 3, 640, 640]", "shape = [2, 3, 640, 640]", "input.shape"),
+        ("colour = \"BGR\"", "colour = \"GREY\"", "input.colour"),
+        ("mean = [0.0, 0.0, 0.0]", "mean = [0.0]", "input.mean"),
+        ("mean = [0.0, 0.0, 0.0]", "mean = [0.0, nan, 0.0]", "input.mean"),
+        ("scale = 1.0", "scale = 0.0", "input.scale"),
+        ("scale = 1.0", "scale = inf", "input.scale"),
+        ("size_step_px = 32", "size_step_px = 0", "input.size_step_px"),
+        ("dimension = 16", "dimension = 0", "output.dimension"),
+        ("dimension = 16", "dimension = 16\nkind = 2", "kind"),
+    ];
+    for (from, to, key) in edits {
+        let message = refusal(from, to);
+        assert!(message.contains("model YuNet") || message.contains("model yunet-2023mar"), "{to}: {message}");
+        assert!(message.contains(key), "{to}: {message}");
+    }
+}
+
+#[test]
+fn every_wrong_operating_point_is_refused() {
+    let edits = [
+        ("kind = \"one-to-one\"", "kind = \"one-to-many\"", "needs fpir and gallery_size"),
+        ("name = \"fpir-0.003\"", "name = \"fpir-0.01\"", "twice"),
+        ("fmr = 0.00098", "fmr = 1.5", "between 0 and 1"),
+        ("fmr = 0.00098", "fmr = nan", "between 0 and 1"),
+    ];
+    for (from, to, reason) in edits {
+        let message = refusal(from, to);
+        assert!(message.contains("mobilefacenet-arcface-192") && message.contains("operating_point"), "{message}");
+        assert!(message.contains(reason), "{to}: {message}");
+    }
+    for threshold in ["nan", "1.01", "-2.0", "inf"] {
+        let error = catalogue_with(|text| {
+            let (before, after) = text.split_once("threshold = ").unwrap();
+            let rest = after.split_once('\n').unwrap().1;
+            format!("{before}threshold = {threshold}\n{rest}")
+        })
+        .1
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("operating_point fpir-0.01: threshold"), "{error}");
+    }
+}
+
+#[test]
+fn two_models_of_one_id_or_two_defaults_of_one_role_are_refused() {
+    let twice = refusal("id = \"seeta-frontal-1.0\"", "id = \"yunet-2023mar\"");
+    assert!(twice.contains("yunet-2023mar") && twice.contains("twice"), "{twice}");
+    let defaults = refusal("id = \"seeta-frontal-1.0\"", "id = \"seeta-frontal-1.0\"\ndefault = true");
+    assert!(
+        defaults.contains("model seeta-frontal-1.0") && defaults.contains("yunet-2023mar is the default"),
+        "{defaults}"
+    );
+}
+
+#[test]
+fn what_is_no_catalogue_is_refused() {
+    let edits = [
+        ("format = 1", "format = 2", "reads format 1"),
+        ("format = 1\n", "", "format is missing"),
+        ("format = 1", "format = 1\nauthor = \"me\"", "author"),
+        ("format = 1", "format = = 1", "format"),
+    ];
+    for (from, to, part) in edits {
+        let message = refusal(from, to);
+        assert!(message.contains(part), "{to}: {message}");
+    }
+    let empty = catalogue_with(|_| "format = 1\n".to_owned()).1.unwrap_err().to_string();
+    assert!(empty.contains("[[model]]"), "{empty}");
+}
