@@ -11,9 +11,9 @@
 //! | [`nn`] | tract: graphs and own operators; knows tensors, no faces |
 //! | [`models`] | the catalogue: which file does what, its hash, licence, preprocessing, operating points |
 //! | `capture` | frame sources: replay, HTTP, a child's output, a camera |
-//! | `detect` | where the faces are |
-//! | `align` | the 112x112 crop a recogniser wants, and how good the sample is |
-//! | `embed` | a crop to a unit-norm embedding |
+//! | [`detect`] | where the faces are |
+//! | [`align`] | the 112x112 crop a recogniser wants, and how good the sample is |
+//! | [`embed`] | a crop to a unit-norm embedding |
 //! | `gallery` | subjects, templates, the sealed store, immutable snapshots |
 //! | `identify` | one-to-many search over a snapshot |
 //! | [`decide`] | pure policy: grant, or deny with a reason |
@@ -34,9 +34,12 @@
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod align;
 pub mod config;
 pub mod decide;
+pub mod detect;
 pub mod domain;
+pub mod embed;
 pub mod emit;
 pub mod models;
 pub mod nn;

@@ -1,0 +1,103 @@
+//! Five landmarks for a detector that gives boxes only, from a net of 68.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+
+use super::DetectError;
+use crate::domain::{BBox, Landmarks5, Point};
+use crate::models::{LoadedModel, ModelStore};
+use crate::nn::Graph;
+
+/// The model's id in the catalogue.
+const MODEL: &str = "landmarks-68";
+/// Points the net gives, in the order of iBUG 300-W.
+const POINTS: usize = 68;
+/// Side of the crop in sides of the box.
+const CROP_SIDE: f32 = 1.0;
+/// How far the crop's middle lies below the box's, in sides of the box.
+const CROP_DOWN: f32 = 0.0;
+
+/// The landmark net with its buffers.
+pub(super) struct LandmarkNet {
+    model: LoadedModel,
+    graph: Graph,
+    resizer: Resizer,
+    rgb: Vec<u8>,
+}
+
+impl LandmarkNet {
+    pub(super) fn new(models: &ModelStore) -> Result<LandmarkNet, DetectError> {
+        let model = models.load(MODEL)?;
+        if model.card.output.dimension != 2 * POINTS {
+            let reason = format!("its card says {} values, {} are expected", model.card.output.dimension, 2 * POINTS);
+            return Err(DetectError::Output { model: MODEL.into(), reason });
+        }
+        let graph = Graph::load(&model.card.id, &model.bytes, &model.card.input.shape)?;
+        let rgb = vec![0; model.card.input.width() * model.card.input.height() * 3];
+        Ok(LandmarkNet { model, graph, resizer: Resizer::new(), rgb })
+    }
+
+    /// The landmarks of the face in `bbox`; `None` when the box lies outside the picture or the net gives no numbers.
+    pub(super) fn five(&mut self, image: &RgbImage, bbox: &BBox) -> Result<Option<Landmarks5>, DetectError> {
+        let Some(crop) = crop_of(image, bbox) else {
+            return Ok(None);
+        };
+        if !self.resample(image, &crop) {
+            return Ok(None);
+        }
+        let input = &self.model.card.input;
+        let (width, height) = (input.width(), input.height());
+        let mut filled = Ok(());
+        let outputs = self.graph.run_with(|values| filled = input.fill(&self.rgb, width, height, values))?;
+        filled?;
+        let points = outputs[0].data().as_chunks::<2>().0;
+        if points.len() != POINTS {
+            let reason = format!("it gave {} points, {POINTS} are expected", points.len());
+            return Err(DetectError::Output { model: MODEL.into(), reason });
+        }
+        let five = five_of(points, &crop);
+        Ok(five.0.iter().all(|p| p.x.is_finite() && p.y.is_finite()).then_some(five))
+    }
+
+    /// Brings the crop to the net's size; `false` when there is nothing of it in the picture.
+    fn resample(&mut self, image: &RgbImage, crop: &BBox) -> bool {
+        let input = &self.model.card.input;
+        let (Ok(width), Ok(height)) = (u32::try_from(input.width()), u32::try_from(input.height())) else {
+            return false;
+        };
+        let source = ImageRef::new(image.width(), image.height(), image.as_raw(), PixelType::U8x3);
+        let target = Image::from_slice_u8(width, height, &mut self.rgb, PixelType::U8x3);
+        let (Ok(source), Ok(mut target)) = (source, target) else {
+            return false;
+        };
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
+            f64::from(crop.x),
+            f64::from(crop.y),
+            f64::from(crop.w),
+            f64::from(crop.h),
+        );
+        self.resizer.resize(&source, &mut target, &options).is_ok()
+    }
+}
+
+/// The part of the picture the net sees: the box, enlarged, cut off at the picture's edges; `None` when less than a pixel is left.
+fn crop_of(image: &RgbImage, bbox: &BBox) -> Option<BBox> {
+    let (image_w, image_h) = (image.width() as f32, image.height() as f32);
+    let middle = bbox.centre();
+    let (half_w, half_h) = (bbox.w * CROP_SIDE / 2.0, bbox.h * CROP_SIDE / 2.0);
+    let y = middle.y + bbox.h * CROP_DOWN;
+    let (left, right) = ((middle.x - half_w).max(0.0), (middle.x + half_w).min(image_w));
+    let (top, bottom) = ((y - half_h).max(0.0), (y + half_h).min(image_h));
+    (right - left >= 1.0 && bottom - top >= 1.0).then(|| BBox { x: left, y: top, w: right - left, h: bottom - top })
+}
+
+/// Eyes as the mean of their six points, nose tip, corners of the mouth; from fractions of `crop` to px of the frame.
+fn five_of(points: &[[f32; 2]], crop: &BBox) -> Landmarks5 {
+    let at = |x: f32, y: f32| Point { x: crop.x + x * crop.w, y: crop.y + y * crop.h };
+    let mean = |points: &[[f32; 2]]| {
+        let n = points.len() as f32;
+        at(points.iter().map(|p| p[0]).sum::<f32>() / n, points.iter().map(|p| p[1]).sum::<f32>() / n)
+    };
+    Landmarks5([36..42, 42..48, 30..31, 48..49, 54..55].map(|range| mean(&points[range])))
+}

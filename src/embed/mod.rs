@@ -1,0 +1,161 @@
+//! From an aligned crop to an embedding: a point on the unit hypersphere, bound to the model that made it.
+
+use crate::domain::{Embedding, EmbeddingError, FaceCrop, ModelId};
+use crate::models::{LoadedModel, ModelStore, ModelsError, Role};
+use crate::nn::{Graph, NnError};
+
+/// Turns faces into embeddings.
+pub trait FaceEmbedder: Send {
+    /// The model, as every embedding carries it.
+    fn model(&self) -> &ModelId;
+
+    /// The embedding of a crop.
+    ///
+    /// # Errors
+    /// [`EmbedError`] when the network fails or what it gives is no direction.
+    fn embed(&mut self, crop: &FaceCrop) -> Result<Embedding, EmbedError>;
+}
+
+/// Why there is no embedding.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmbedError {
+    /// The model is missing or damaged.
+    #[error("the recogniser's model cannot be used: {0}")]
+    Models(#[from] ModelsError),
+    /// The network cannot be loaded or run.
+    #[error("the recogniser failed: {0}")]
+    Network(#[from] NnError),
+    /// The model does something else.
+    #[error("model {model} is a {role}, not a recogniser; `doorward models list` shows the recognisers")]
+    Role {
+        /// The model.
+        model: String,
+        /// What it is.
+        role: Role,
+    },
+    /// The model takes other pictures.
+    #[error("model {model} takes input {shape:?}; a recogniser must take one RGB or BGR crop of 112x112 px")]
+    Input {
+        /// The model.
+        model: String,
+        /// The shape by its card.
+        shape: [usize; 4],
+    },
+    /// The network gives another number of values than its card says.
+    #[error("model {model} gave {found} values, its card says {expected}: card and file do not belong together")]
+    Dimension {
+        /// The model.
+        model: String,
+        /// Values by the card.
+        expected: usize,
+        /// Values found.
+        found: usize,
+    },
+    /// What the network gave has no direction.
+    #[error(transparent)]
+    Embedding(#[from] EmbeddingError),
+}
+
+/// Loads the recogniser called `model`, or the catalogue's default.
+///
+/// # Errors
+/// When it is missing, damaged, no recogniser, or takes no 112x112 crop.
+pub fn build(model: Option<&str>, models: &ModelStore) -> Result<Box<dyn FaceEmbedder>, EmbedError> {
+    let id = match model {
+        Some(id) => id,
+        None => &models.default_for(Role::Recogniser)?.id,
+    };
+    Ok(Box::new(Recogniser::new(models.load(id)?)?))
+}
+
+/// A recogniser on tract.
+struct Recogniser {
+    model: LoadedModel,
+    graph: Graph,
+}
+
+impl Recogniser {
+    fn new(model: LoadedModel) -> Result<Recogniser, EmbedError> {
+        let card = &model.card;
+        if card.role != Role::Recogniser {
+            return Err(EmbedError::Role { model: card.id.clone(), role: card.role });
+        }
+        let input = &card.input;
+        if (input.width(), input.height(), input.channels()) != (FaceCrop::SIDE_PX, FaceCrop::SIDE_PX, 3) {
+            return Err(EmbedError::Input { model: card.id.clone(), shape: input.shape });
+        }
+        let graph = Graph::load(&card.id, &model.bytes, &input.shape)?;
+        Ok(Recogniser { model, graph })
+    }
+}
+
+impl FaceEmbedder for Recogniser {
+    fn model(&self) -> &ModelId {
+        &self.model.id
+    }
+
+    fn embed(&mut self, crop: &FaceCrop) -> Result<Embedding, EmbedError> {
+        let card = &self.model.card;
+        let mut filled = Ok(());
+        let outputs = self.graph.run_with(|values| {
+            filled = card.input.fill(crop.as_rgb(), FaceCrop::SIDE_PX, FaceCrop::SIDE_PX, values);
+        })?;
+        filled?;
+        let values = outputs.first().map_or(&[][..], |output| output.data());
+        if values.len() != card.output.dimension {
+            return Err(EmbedError::Dimension {
+                model: card.id.clone(),
+                expected: card.output.dimension,
+                found: values.len(),
+            });
+        }
+        Ok(Embedding::new(self.model.id.clone(), values)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crop(seed: usize) -> FaceCrop {
+        FaceCrop::from_rgb((0..FaceCrop::BYTES).map(|i| (i * seed % 251) as u8).collect()).unwrap()
+    }
+
+    #[test]
+    fn the_default_recogniser_gives_its_cards_dimension_and_the_same_each_time() {
+        let models = ModelStore::embedded().unwrap();
+        let card = models.default_for(Role::Recogniser).unwrap();
+        let mut embedder = build(None, &models).unwrap();
+        assert_eq!(embedder.model().name(), card.id);
+        let first = embedder.embed(&crop(7)).unwrap();
+        assert_eq!(first.values().len(), card.output.dimension);
+        let other = embedder.embed(&crop(13)).unwrap();
+        assert!(first.similarity(&other).unwrap().value() < 0.999);
+        assert_eq!(embedder.embed(&crop(7)).unwrap(), first);
+    }
+
+    #[test]
+    fn what_is_no_recogniser_is_refused_by_name() {
+        let models = ModelStore::embedded().unwrap();
+        let error = build(Some("landmarks-68"), &models).err().unwrap();
+        assert!(matches!(error, EmbedError::Role { role: Role::Landmarks, .. }), "{error}");
+        assert!(build(Some("no-such-model"), &models).err().unwrap().to_string().contains("no-such-model"));
+    }
+
+    #[test]
+    fn a_card_that_does_not_fit_is_refused() {
+        let models = ModelStore::embedded().unwrap();
+        let good = models.load("mobilefacenet-arcface-192").unwrap();
+
+        let mut larger = good.clone();
+        larger.card.input.shape = [1, 3, 128, 128];
+        let error = Recogniser::new(larger).err().unwrap();
+        assert!(matches!(error, EmbedError::Input { shape: [1, 3, 128, 128], .. }), "{error}");
+
+        let mut longer = good;
+        longer.card.output.dimension = 512;
+        let error = Recogniser::new(longer).unwrap().embed(&crop(7)).unwrap_err();
+        assert!(matches!(error, EmbedError::Dimension { expected: 512, found: 192, .. }), "{error}");
+    }
+}
