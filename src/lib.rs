@@ -14,8 +14,8 @@
 //! | [`detect`] | where the faces are |
 //! | [`align`] | the 112x112 crop a recogniser wants, and how good the sample is |
 //! | [`embed`] | a crop to a unit-norm embedding |
-//! | `gallery` | subjects, templates, the sealed store, immutable snapshots |
-//! | `identify` | one-to-many search over a snapshot |
+//! | [`gallery`] | subjects, templates, the sealed store, immutable snapshots |
+//! | [`identify`] | one-to-many search over a snapshot |
 //! | [`decide`] | pure policy: grant, or deny with a reason |
 //! | [`emit`] | where events go |
 //! | `pipeline` | the threads, and what flows between them |
@@ -41,5 +41,7 @@ pub mod detect;
 pub mod domain;
 pub mod embed;
 pub mod emit;
+pub mod gallery;
+pub mod identify;
 pub mod models;
 pub mod nn;

@@ -81,7 +81,8 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Normalises `values` to unit length.
+    /// Normalises `values` to unit length. Values that are of unit length already are kept bit for
+    /// bit, so that what was stored comes back the same.
     ///
     /// # Errors
     /// When a component is not finite, or the norm is zero.
@@ -93,6 +94,8 @@ impl Embedding {
         if norm < 1e-12 {
             return Err(EmbeddingError::ZeroNorm { model });
         }
+        // Rounding to f32 leaves a norm within 2^-24 of one.
+        let norm = if (norm - 1.0).abs() < 1e-7 { 1.0 } else { norm };
         let values = values.iter().map(|v| (f64::from(*v) / norm) as f32).collect();
         Ok(Self { model, values })
     }
@@ -163,6 +166,7 @@ mod tests {
             let norm: f32 = e.values().iter().map(|x| x * x).sum();
             prop_assert!((norm - 1.0).abs() < 1e-4);
             prop_assert!(e.similarity(&e).unwrap().value() > 0.9999);
+            prop_assert_eq!(Embedding::new(model(1), e.values()).unwrap(), e);
         }
 
         #[test]
