@@ -10,7 +10,7 @@
 //! | [`config`] | the TOML file, read in two steps: syntax, then meaning |
 //! | [`nn`] | tract: graphs and own operators; knows tensors, no faces |
 //! | [`models`] | the catalogue: which file does what, its hash, licence, preprocessing, operating points |
-//! | `capture` | frame sources: replay, HTTP, a child's output, a camera |
+//! | [`capture`] | frame sources: replay, HTTP, a child's output, a camera |
 //! | [`detect`] | where the faces are |
 //! | [`align`] | the 112x112 crop a recogniser wants, and how good the sample is |
 //! | [`embed`] | a crop to a unit-norm embedding |
@@ -35,6 +35,7 @@
 #![deny(unsafe_code)]
 
 pub mod align;
+pub mod capture;
 pub mod config;
 pub mod decide;
 pub mod detect;

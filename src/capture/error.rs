@@ -1,0 +1,86 @@
+use std::{io, path::PathBuf, time::Duration};
+
+/// Why a source cannot be opened, or gives no more frames. `place` names the source: a path, a
+/// program, an address without its user, password and query.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaptureError {
+    /// It cannot be opened.
+    #[error("source {place}: cannot be opened: {source}")]
+    Open {
+        /// The source.
+        place: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Reading from it failed.
+    #[error("source {place}: cannot be read: {source}")]
+    Read {
+        /// The source.
+        place: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A folder or pattern that names no picture.
+    #[error("source {path}: no pictures found; {remedy}", path = path.display())]
+    NoPictures {
+        /// The folder or pattern.
+        path: PathBuf,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// It ended without a single whole frame.
+    #[error("source {place}: not one frame in it; check that it is {expected}")]
+    NoFrame {
+        /// The source.
+        place: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// What it sends is not what it should be.
+    #[error("source {place}: {why}")]
+    Format {
+        /// The source.
+        place: String,
+        /// What is wrong, and the remedy.
+        why: String,
+    },
+    /// A server that cannot be reached, or refuses.
+    #[error("source {place}: {why}")]
+    Http {
+        /// The address, without user, password and query.
+        place: String,
+        /// What is wrong, and the remedy.
+        why: String,
+    },
+    /// No frame for too long.
+    #[error("source {place}: no frame for {} ms", timeout.as_millis())]
+    Stalled {
+        /// The source.
+        place: String,
+        /// How long was waited.
+        timeout: Duration,
+    },
+    /// A live source that should run on has ended.
+    #[error("source {place}: ended: {how}")]
+    Ended {
+        /// The source.
+        place: String,
+        /// How it ended.
+        how: String,
+    },
+    /// A camera that cannot be opened or read, or for which this binary was not built.
+    #[error("camera {device}: {why}")]
+    Camera {
+        /// The device.
+        device: String,
+        /// What is wrong, and the remedy.
+        why: String,
+    },
+    /// A stop was signalled while the source was being opened.
+    #[error("source {place}: stopped while it was being opened")]
+    Stopped {
+        /// The source.
+        place: String,
+    },
+}

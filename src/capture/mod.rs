@@ -1,0 +1,44 @@
+//! Where pictures come from: stills for enrolment, and sources of frames.
+//!
+//! A source is bytes and their framing, or a list of pictures:
+//!
+//! | source | bytes from | framing |
+//! |---|---|---|
+//! | folder, glob | files | one picture a file |
+//! | MJPEG file, standard input | `fd` | `mjpeg_split` |
+//! | y4m | `fd` | `y4m` |
+//! | HTTP | `http` | `multipart` |
+//! | command | `child` | `mjpeg_split` |
+//! | camera | the driver | one buffer a picture |
+//!
+//! Everything that waits also waits for the stop, so that a stop is noticed within 0.3 s.
+
+#[cfg(feature = "camera")]
+mod camera;
+mod child;
+mod error;
+mod fd;
+mod framing;
+mod http;
+mod images;
+mod jpeg;
+mod mjpeg_split;
+mod multipart;
+pub mod picture;
+mod reader;
+mod replay;
+mod source;
+mod stop;
+mod stream;
+mod y4m;
+
+pub use error::CaptureError;
+pub use framing::{Framing, MAX_FRAME_BYTES, Part};
+pub use jpeg::decode_frame;
+pub use mjpeg_split::MjpegSplitter;
+pub use multipart::MultipartSplitter;
+pub use picture::{PictureError, decode_picture, read_picture};
+pub use reader::Reader;
+pub use source::{FrameSource, Pacing, Received, open};
+pub use stop::{StopSignal, StopToken, stop_token};
+pub use y4m::{Y4mHeader, Y4mSplitter};
