@@ -18,9 +18,9 @@
 //! | [`identify`] | one-to-many search over a snapshot |
 //! | [`decide`] | pure policy: grant, or deny with a reason |
 //! | [`emit`] | where events go |
-//! | `pipeline` | the threads, and what flows between them |
-//! | `enrol`, `bench` | other compositions of the same stages |
-//! | `cmd` | one file a subcommand |
+//! | [`pipeline`] | the threads, and what flows between them |
+//! | [`enrol`], [`bench`] | other compositions of the same stages |
+//! | [`cmd`] | one file a subcommand |
 //!
 //! # The way of a frame
 //! ```text
@@ -35,14 +35,18 @@
 #![deny(unsafe_code)]
 
 pub mod align;
+pub mod bench;
 pub mod capture;
+pub mod cmd;
 pub mod config;
 pub mod decide;
 pub mod detect;
 pub mod domain;
 pub mod embed;
 pub mod emit;
+pub mod enrol;
 pub mod gallery;
 pub mod identify;
 pub mod models;
 pub mod nn;
+pub mod pipeline;

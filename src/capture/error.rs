@@ -69,7 +69,7 @@ pub enum CaptureError {
         /// How it ended.
         how: String,
     },
-    /// A camera that cannot be opened or read, or for which this binary was not built.
+    /// A camera that cannot be opened or read.
     #[error("camera {device}: {why}")]
     Camera {
         /// The device.
@@ -77,10 +77,48 @@ pub enum CaptureError {
         /// What is wrong, and the remedy.
         why: String,
     },
+    /// This binary was built without cameras.
+    #[error(
+        "camera {device}: this doorward was built without camera support; install the package with it, or build with \
+         --features camera (needs libclang)"
+    )]
+    NoCameraSupport {
+        /// The device.
+        device: String,
+    },
     /// A stop was signalled while the source was being opened.
     #[error("source {place}: stopped while it was being opened")]
     Stopped {
         /// The source.
         place: String,
     },
+}
+
+impl CaptureError {
+    /// Whether opening the source again may help: something that was there may come back. What was
+    /// never there, or is not what it should be, stays so.
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Read { .. }
+            | Self::Http { .. }
+            | Self::Stalled { .. }
+            | Self::Ended { .. }
+            | Self::Camera { .. }
+            | Self::Stopped { .. } => true,
+            Self::Open { .. }
+            | Self::NoPictures { .. }
+            | Self::NoFrame { .. }
+            | Self::Format { .. }
+            | Self::NoCameraSupport { .. } => false,
+        }
+    }
+
+    /// Whether the caller named something that cannot be a source.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Open { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::NoPictures { .. } | Self::NoCameraSupport { .. } => true,
+            _ => false,
+        }
+    }
 }

@@ -82,7 +82,7 @@ struct Address {
 
 impl Address {
     fn parse(url: &str) -> Result<Self, CaptureError> {
-        let refuse = |place: &str, why: &str| CaptureError::Http { place: place.into(), why: why.into() };
+        let refuse = |place: &str, why: &str| CaptureError::Format { place: place.into(), why: why.into() };
         let malformed = || refuse("http", "not an address; write http://host:port/path");
         let uri: Uri = url.parse().map_err(|_| malformed())?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(malformed()) };

@@ -159,10 +159,5 @@ fn open_camera(settings: CameraSettings, parts: &Parts) -> Result<Box<dyn FrameS
 
 #[cfg(not(feature = "camera"))]
 fn open_camera(settings: CameraSettings, _: &Parts) -> Result<Box<dyn FrameSource>, CaptureError> {
-    Err(CaptureError::Camera {
-        device: settings.device,
-        why: "built without camera support: install the package with it or build with --features camera; \
-              needs libclang"
-            .into(),
-    })
+    Err(CaptureError::NoCameraSupport { device: settings.device })
 }

@@ -1,0 +1,8 @@
+//! How long each stage takes on this machine: the stages of the pipeline in one thread, one frame
+//! after the other, nothing dropped and nothing waited for.
+
+mod report;
+mod run;
+
+pub use report::{BenchReport, StageReport};
+pub use run::{Bench, BenchError};

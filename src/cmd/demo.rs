@@ -1,0 +1,219 @@
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use clap::Args;
+
+use super::{
+    Exit, Failure,
+    annotation::{Canvas, Colour},
+    engine::Engine,
+    run::{boot_id, stop_on_signals},
+    text_events::TextEvents,
+};
+use crate::{
+    capture::{self, decode_picture},
+    config::{DetectorSettings, Pace, SourceKind, SourceSettings, SupervisionSettings},
+    detect,
+    domain::{AccessEvent, Clock, Decision, Frame, SubjectId, SystemClock},
+    embed,
+    emit::{EventSink, JsonLines},
+    enrol::EnrolSession,
+    gallery::{Gallery, NewSubject, NewTemplate, Snapshot},
+    pipeline::Pipeline,
+};
+
+/// See it work: enrols people from photos and plays a short real sequence as if it were a camera
+///
+/// Everything happens in a temporary folder; nothing is left behind.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  doorward demo --out frames/     and look at the annotated frames")]
+pub(super) struct Demo {
+    /// Events as JSON lines (see docs/events.schema.json)
+    #[arg(long)]
+    json: bool,
+
+    /// Write the frames with faces, annotated, into this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// The sequence's own pace.
+const FPS: f32 = 12.0;
+const SEQUENCE: &[u8] = include_bytes!("../../demo/door.mjpeg");
+
+/// Whom the demo enrols, from which photos.
+const ENROLLED: [(&str, &[(&str, &[u8])]); 2] = [
+    (
+        "Resident",
+        &[
+            ("video-240.jpg", include_bytes!("../../demo/enrol/Resident/video-240.jpg")),
+            ("video-256.jpg", include_bytes!("../../demo/enrol/Resident/video-256.jpg")),
+            ("video-272.jpg", include_bytes!("../../demo/enrol/Resident/video-272.jpg")),
+        ],
+    ),
+    (
+        "Barack Obama",
+        &[
+            ("2009.jpg", include_bytes!("../../demo/enrol/Barack Obama/2009.jpg")),
+            ("2010.jpg", include_bytes!("../../demo/enrol/Barack Obama/2010.jpg")),
+        ],
+    ),
+];
+
+impl Demo {
+    pub(super) fn run(self, models: Option<&Path>) -> Result<Exit, Failure> {
+        let engine = Engine::new(models)?;
+        if let Some(dir) = &self.out {
+            fs::create_dir_all(dir)
+                .map_err(|e| Failure::usage(format!("{}: cannot be made a folder for frames: {e}", dir.display())))?;
+        }
+        let scratch = tempfile::tempdir()?;
+        let say = |text: String| {
+            if self.json { eprintln!("{text}") } else { println!("{text}") }
+        };
+        let snapshot = enrol_everyone(&engine, scratch.path(), &say)?;
+        let settings = SourceSettings {
+            pace: Pace::Realtime,
+            fps: FPS,
+            ..SourceSettings::new(SourceKind::Mjpeg(Self::write_sequence(scratch.path())?))
+        };
+        say(format!("playing {} as if it were a camera, {FPS} frames a second", settings.name));
+
+        let seen: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
+        let pipeline = self.pipeline(&engine, settings, snapshot, seen.clone())?;
+        let outcome = pipeline.run(&stop_on_signals()?);
+        let tally = outcome.tally;
+        outcome.result?;
+        say(format!(
+            "{} frames captured, {} looked at, {} replaced by a newer one; {} faces: {} granted, {} denied",
+            tally.captured, tally.seen, tally.replaced, tally.faces, tally.granted, tally.denied
+        ));
+        for (who, n) in seen.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            say(format!("  {who}: {n} frame{}", if *n == 1 { "" } else { "s" }));
+        }
+        if let Some(dir) = &self.out {
+            say(format!("annotated frames are in {}", dir.display()));
+        }
+        Ok(if tally.granted > 0 && tally.denied > 0 { Exit::Done } else { Exit::Negative })
+    }
+
+    /// Writes the demo's sequence into `dir`.
+    pub(super) fn write_sequence(dir: &Path) -> io::Result<PathBuf> {
+        let path = dir.join("door.mjpeg");
+        fs::write(&path, SEQUENCE)?;
+        Ok(path)
+    }
+
+    /// The demo's gallery, in memory.
+    pub(super) fn snapshot(engine: &Engine) -> Result<Arc<Snapshot>, Failure> {
+        let scratch = tempfile::tempdir()?;
+        enrol_everyone(engine, scratch.path(), &|_| ())
+    }
+
+    fn pipeline(
+        &self,
+        engine: &Engine,
+        settings: SourceSettings,
+        snapshot: Arc<Snapshot>,
+        seen: Arc<Mutex<BTreeMap<String, u64>>>,
+    ) -> Result<Pipeline, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (detector, store): (DetectorSettings, _) = (engine.detector, engine.store.clone());
+        let (model, embedder_store) = (engine.recogniser_name(), engine.store.clone());
+        let (json, out) = (self.json, self.out.clone());
+        let source_clock = clock.clone();
+        Ok(Pipeline {
+            door: "demo".into(),
+            boot: boot_id(),
+            source_name: settings.name.clone(),
+            source: Box::new(move |stop| capture::open(&settings, source_clock.clone(), stop)),
+            detector: Box::new(move || detect::build(&detector, &store)),
+            quality: engine.quality,
+            embedder: Box::new(move || embed::build(model.as_deref(), &embedder_store)),
+            snapshot,
+            refresh: None,
+            operating_point: engine.one_to_many()?.name,
+            // A recording on a busy machine is still a recording: nobody walks through this door.
+            demands: crate::decide::Demands { max_frame_age: Duration::from_secs(10), ..engine.demands()? },
+            sinks: Box::new(move || {
+                let sink: Box<dyn EventSink> = if json {
+                    Box::new(JsonLines::new("standard output", io::stdout(), false))
+                } else {
+                    Box::new(TextEvents::new(io::stdout()))
+                };
+                Ok(vec![sink])
+            }),
+            witness: Some(Box::new(move |frame, events| {
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                for event in events {
+                    *seen.entry(label(event)).or_default() += 1;
+                }
+                if let Some(dir) = &out
+                    && let Err(e) = annotate(frame, events).save(&dir.join(format!("frame-{:05}.jpg", frame.at.seq)))
+                {
+                    log::error!("{e}");
+                }
+            })),
+            clock,
+            supervision: SupervisionSettings::default(),
+        })
+    }
+}
+
+/// Enrols everyone into a gallery below `scratch`.
+fn enrol_everyone(engine: &Engine, scratch: &Path, say: &dyn Fn(String)) -> Result<Arc<Snapshot>, Failure> {
+    let model = engine.model_id()?;
+    let mut gallery = Gallery::open_or_create(&scratch.join("gallery"), None)?;
+    for (name, photos) in ENROLLED {
+        let id = SubjectId::from_name(name).expect("the demo's names are Latin");
+        let mut session = EnrolSession::new(
+            engine.build_detector()?,
+            engine.build_embedder()?,
+            engine.quality,
+            Some(gallery.snapshot(&model)?),
+            engine.one_to_many()?.threshold,
+            Arc::new(SystemClock),
+        );
+        let mut templates = Vec::new();
+        for (file, bytes) in photos {
+            match session.judge(&decode_picture(bytes, file)?, &id)? {
+                Ok(accepted) => templates.push(NewTemplate {
+                    embedding: accepted.embedding,
+                    quality: accepted.quality,
+                    source: (*file).into(),
+                    enrolled: SystemClock.now().wall,
+                }),
+                Err(refusal) => log::warn!("{name}, {file}: {refusal}"),
+            }
+        }
+        say(format!("enrolled {name} from {} photos", templates.len()));
+        let created = SystemClock.now().wall;
+        let subject = NewSubject { id, name: name.into(), attributes: BTreeMap::new(), created, expires: None };
+        gallery.enrol(subject, templates)?;
+    }
+    Ok(gallery.snapshot(&model)?)
+}
+
+fn label(event: &AccessEvent) -> String {
+    let who = event.name.as_deref();
+    match &event.decision {
+        Decision::Granted(_) => format!("granted: {}", who.unwrap_or("")),
+        Decision::Denied(reason) => {
+            format!("denied: {reason}{}", who.map(|w| format!(" ({w})")).unwrap_or_default())
+        }
+    }
+}
+
+fn annotate(frame: &Frame, events: &[AccessEvent]) -> Canvas {
+    let mut canvas = Canvas::new(frame.image.as_ref().clone());
+    for event in events {
+        let colour = if event.decision.is_granted() { Colour::Good } else { Colour::Bad };
+        canvas.face(event.bbox, colour, &label(event));
+    }
+    canvas
+}

@@ -1,0 +1,212 @@
+use std::{path::Path, path::PathBuf, sync::Arc};
+
+use clap::Args;
+
+use super::Failure;
+use crate::{
+    config::{Config, DetectorSettings, QualityLimits, RecogniserSettings, ThresholdChoice},
+    decide::Demands,
+    detect::{self, FaceDetector},
+    domain::{ModelId, Threshold},
+    embed::{self, FaceEmbedder},
+    models::{Comparison, ModelCard, ModelStore, Role},
+};
+
+/// How faces are found and compared, for commands without a service.
+#[derive(Debug, Args)]
+pub(super) struct EngineArgs {
+    /// Take detector, quality, recogniser and policy from this configuration
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Detector: yunet or seeta
+    #[arg(long, value_name = "NAME")]
+    detector: Option<crate::config::DetectorBackend>,
+
+    /// Longer side of the picture the detector sees, pixels
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(64..=1920))]
+    working_size: Option<u32>,
+
+    /// Recogniser, by its id in the catalogue
+    #[arg(long, value_name = "ID")]
+    model: Option<String>,
+
+    /// Operating point of the recogniser
+    #[arg(long, value_name = "NAME", conflicts_with = "threshold")]
+    operating_point: Option<String>,
+
+    /// Threshold on the similarity, instead of an operating point's
+    #[arg(long, value_name = "COSINE")]
+    threshold: Option<f32>,
+}
+
+/// The models and settings a command works with.
+pub(super) struct Engine {
+    pub(super) store: ModelStore,
+    pub(super) detector: DetectorSettings,
+    pub(super) quality: QualityLimits,
+    recogniser: RecogniserSettings,
+    policy: crate::config::PolicySettings,
+    /// Folder of the gallery, where the configuration names one.
+    pub(super) gallery_dir: Option<PathBuf>,
+}
+
+/// A threshold and the name under which events report it.
+pub(super) struct OperatingPoint {
+    pub(super) name: Arc<str>,
+    pub(super) threshold: Threshold,
+}
+
+impl EngineArgs {
+    pub(super) fn engine(&self, models: Option<&Path>) -> Result<Engine, Failure> {
+        let mut engine = match &self.config {
+            None => Engine::new(models)?,
+            Some(path) => Engine::configured(&Config::load(path)?, models)?,
+        };
+        if let Some(backend) = self.detector {
+            engine.detector.backend = backend;
+        }
+        if let Some(px) = self.working_size {
+            engine.detector.working_size_px = px;
+        }
+        if let Some(model) = &self.model {
+            engine.recogniser.model = Some(model.as_str().into());
+        }
+        if let Some(name) = &self.operating_point {
+            engine.recogniser.threshold = ThresholdChoice::OperatingPoint(name.as_str().into());
+        }
+        if let Some(cosine) = self.threshold {
+            let threshold = Threshold::new(cosine).filter(|_| cosine > 0.0).ok_or_else(|| {
+                Failure::usage(format!("--threshold {cosine}: allowed is a cosine above 0 and up to 1"))
+            })?;
+            engine.recogniser.threshold = ThresholdChoice::Fixed(threshold);
+        }
+        Ok(engine)
+    }
+}
+
+impl Engine {
+    /// Everything by default.
+    pub(super) fn new(models: Option<&Path>) -> Result<Self, Failure> {
+        Ok(Self {
+            store: open_store(models)?,
+            detector: DetectorSettings::default(),
+            quality: QualityLimits::default(),
+            recogniser: RecogniserSettings::default(),
+            policy: crate::config::PolicySettings::default(),
+            gallery_dir: None,
+        })
+    }
+
+    /// As a configuration says; the command line's folder of models wins.
+    pub(super) fn configured(config: &Config, models: Option<&Path>) -> Result<Self, Failure> {
+        Ok(Self {
+            store: open_store(models.or(config.models_dir.as_deref()))?,
+            detector: config.detector,
+            quality: config.quality,
+            recogniser: config.recogniser.clone(),
+            policy: config.policy,
+            gallery_dir: config.gallery_dir.clone(),
+        })
+    }
+
+    pub(super) fn build_detector(&self) -> Result<Box<dyn FaceDetector>, Failure> {
+        Ok(detect::build(&self.detector, &self.store)?)
+    }
+
+    pub(super) fn build_embedder(&self) -> Result<Box<dyn FaceEmbedder>, Failure> {
+        Ok(embed::build(self.recogniser.model.as_deref(), &self.store)?)
+    }
+
+    /// The recogniser's name in the catalogue, `None` for the default one.
+    pub(super) fn recogniser_name(&self) -> Option<Arc<str>> {
+        self.recogniser.model.clone()
+    }
+
+    fn recogniser(&self) -> Result<&ModelCard, Failure> {
+        Ok(match &self.recogniser.model {
+            None => self.store.default_for(Role::Recogniser)?,
+            Some(id) => self.store.catalogue().get(id)?,
+        })
+    }
+
+    /// The identity that the recogniser's embeddings carry.
+    pub(super) fn model_id(&self) -> Result<ModelId, Failure> {
+        let card = self.recogniser()?;
+        Ok(ModelId::new(&card.id, card.sha256.0))
+    }
+
+    /// The threshold for one-to-many search.
+    pub(super) fn one_to_many(&self) -> Result<OperatingPoint, Failure> {
+        let name = match &self.recogniser.threshold {
+            ThresholdChoice::Fixed(threshold) => {
+                return Ok(OperatingPoint { name: "fixed".into(), threshold: *threshold });
+            }
+            ThresholdChoice::OperatingPoint(name) => name,
+        };
+        self.operating_point(name, Comparison::OneToMany)
+    }
+
+    /// The threshold for one-to-one comparison: a fixed one, else the first the model's card has.
+    pub(super) fn one_to_one(&self) -> Result<OperatingPoint, Failure> {
+        if let ThresholdChoice::Fixed(threshold) = self.recogniser.threshold {
+            return Ok(OperatingPoint { name: "fixed".into(), threshold });
+        }
+        let card = self.recogniser()?;
+        let named = match &self.recogniser.threshold {
+            ThresholdChoice::OperatingPoint(name) => {
+                card.operating_points.iter().find(|p| p.name.as_str() == &**name && p.kind == Comparison::OneToOne)
+            }
+            ThresholdChoice::Fixed(_) => None,
+        };
+        let point = named
+            .or_else(|| card.operating_points.iter().find(|p| p.kind == Comparison::OneToOne))
+            .ok_or_else(|| {
+                Failure::usage(format!(
+                    "model {}: no operating point for one-to-one comparison; give --threshold",
+                    card.id
+                ))
+            })?;
+        self.operating_point(&point.name, Comparison::OneToOne)
+    }
+
+    fn operating_point(&self, name: &str, kind: Comparison) -> Result<OperatingPoint, Failure> {
+        let card = self.recogniser()?;
+        let point = card.operating_point(name).map_err(|e| Failure::usage(e.to_string()))?;
+        if point.kind != kind {
+            return Err(Failure::usage(format!(
+                "operating point {name} of model {} is for {}; this needs one for {}",
+                card.id,
+                comparison(point.kind),
+                comparison(kind)
+            )));
+        }
+        let threshold = Threshold::new(point.threshold)
+            .ok_or_else(|| Failure::usage(format!("operating point {name}: its threshold is not a cosine")))?;
+        Ok(OperatingPoint { name: point.name.as_str().into(), threshold })
+    }
+
+    /// What a grant demands.
+    pub(super) fn demands(&self) -> Result<Demands, Failure> {
+        Ok(Demands {
+            threshold: self.one_to_many()?.threshold,
+            margin: self.policy.margin,
+            max_frame_age: self.policy.max_frame_age,
+            cooldown: self.policy.cooldown,
+        })
+    }
+}
+
+const fn comparison(kind: Comparison) -> &'static str {
+    match kind {
+        Comparison::OneToMany => "one-to-many search",
+        Comparison::OneToOne => "one-to-one comparison",
+    }
+}
+
+fn open_store(models: Option<&Path>) -> Result<ModelStore, Failure> {
+    Ok(match models {
+        None => ModelStore::embedded()?,
+        Some(dir) => ModelStore::open(dir)?,
+    })
+}

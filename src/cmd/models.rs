@@ -1,0 +1,95 @@
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{Exit, Failure, engine::Engine, printer::Printer};
+use crate::models::ModelCard;
+
+/// The models: what they are, where they come from, whether they are whole
+#[derive(Debug, Args)]
+pub(super) struct Models {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// One line a model
+    List {
+        /// One JSON object a model
+        #[arg(long)]
+        json: bool,
+    },
+    /// A model's card
+    Show {
+        /// Its id
+        id: String,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check every file against its length and SHA-256
+    Verify {
+        /// One JSON object a model
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct Check {
+    id: String,
+    file: String,
+    ok: bool,
+    error: Option<String>,
+}
+
+impl Models {
+    pub(super) fn run(self, models: Option<&Path>) -> Result<Exit, Failure> {
+        let store = Engine::new(models)?.store;
+        match self.what {
+            What::List { json } => {
+                let mut printer = Printer::new(json);
+                for card in store.catalogue().models() {
+                    printer.result(card, || {
+                        let mark = if card.default { "*" } else { " " };
+                        format!(
+                            "{mark} {:<28} {:<11} {:>9} bytes  {:<18} {}",
+                            card.id,
+                            card.role.to_string(),
+                            card.bytes,
+                            card.licence,
+                            card.title
+                        )
+                    })?;
+                }
+                Ok(Exit::Done)
+            }
+            What::Show { id, json } => {
+                let card = store.catalogue().get(&id).map_err(|e| Failure::usage(e.to_string()))?;
+                Printer::new(json).result(card, || show(card))?;
+                Ok(Exit::Done)
+            }
+            What::Verify { json } => {
+                let mut printer = Printer::new(json);
+                let mut whole = true;
+                for check in store.verify() {
+                    let error = check.outcome.err().map(|e| e.to_string());
+                    whole &= error.is_none();
+                    let record = Check { id: check.id, file: check.file, ok: error.is_none(), error };
+                    printer.result(&record, || match &record.error {
+                        None => format!("ok      {}  {}", record.id, record.file),
+                        Some(e) => format!("REFUSED {}  {e}", record.id),
+                    })?;
+                }
+                Ok(if whole { Exit::Done } else { Exit::Failed })
+            }
+        }
+    }
+}
+
+/// The card as text. Its TOML form is what people wrote, so it is what people read.
+fn show(card: &ModelCard) -> String {
+    toml::to_string_pretty(card).unwrap_or_else(|e| format!("{}: the card cannot be shown: {e}", card.id))
+}

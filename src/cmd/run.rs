@@ -1,0 +1,178 @@
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
+
+use clap::Args;
+use crossbeam_channel::{Receiver, unbounded};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use uuid::Uuid;
+
+use super::{
+    Exit, Failure,
+    engine::Engine,
+    place::{GalleryPlace, credentials_dir},
+};
+use crate::{
+    capture,
+    config::{Config, EventOutput, OutputSettings, Pace, SourceKind},
+    detect,
+    domain::{BootId, Clock, ModelId, SystemClock},
+    embed,
+    emit::{EmitError, EventSink, JsonLines},
+    gallery::{self, Gallery, Snapshot},
+    pipeline::{Pipeline, Refresh, Tally},
+};
+
+/// Guard a door: frames in, access events out, until SIGTERM or SIGINT
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  doorward run --config configs/usb-camera.toml
+
+On the first SIGTERM or SIGINT everything in flight is decided and emitted; a second one ends at once.")]
+pub(super) struct Run {
+    /// The configuration (see configs/ for commented ones)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+
+    #[command(flatten)]
+    place: GalleryPlace,
+
+    /// Replay at the recorded pace, whatever the configuration says
+    #[arg(long)]
+    realtime: bool,
+}
+
+impl Run {
+    pub(super) fn run(self, models: Option<&Path>) -> Result<Exit, Failure> {
+        let mut config = Config::load(&self.config)?;
+        if self.realtime {
+            if matches!(config.source.kind, SourceKind::Http(_) | SourceKind::Command(_) | SourceKind::Camera(_)) {
+                return Err(Failure::usage("--realtime: a live source sets its own pace; leave it out"));
+            }
+            config.source.pace = Pace::Realtime;
+        }
+        let engine = Engine::configured(&config, models)?;
+        let model = engine.model_id()?;
+        let dir = self.place.dir(config.gallery_dir.clone())?;
+        let (snapshot, refresh) = follow_gallery(&dir, &model)?;
+        if snapshot.subjects().is_empty() {
+            log::warn!("gallery {}: nobody is enrolled for {model}; every face will be denied", dir.display());
+        }
+        if snapshot.without_model() > 0 {
+            log::warn!(
+                "gallery {}: {} subjects have no template of {model} and cannot be recognised; enrol them again",
+                dir.display(),
+                snapshot.without_model()
+            );
+        }
+        let stop = stop_on_signals()?;
+        let outcome = pipeline(&config, &engine, snapshot, refresh)?.run(&stop);
+        log_tally(&outcome.tally);
+        outcome.result?;
+        Ok(Exit::Done)
+    }
+}
+
+fn pipeline(config: &Config, engine: &Engine, snapshot: Arc<Snapshot>, refresh: Refresh) -> Result<Pipeline, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (source, source_clock) = (config.source.clone(), clock.clone());
+    let (detector, detector_store) = (engine.detector, engine.store.clone());
+    let (model, embedder_store) = (engine.recogniser_name(), engine.store.clone());
+    let output = config.output.clone();
+    Ok(Pipeline {
+        door: config.door.clone(),
+        boot: boot_id(),
+        source_name: source.name.clone(),
+        source: Box::new(move |stop| capture::open(&source, source_clock.clone(), stop)),
+        detector: Box::new(move || detect::build(&detector, &detector_store)),
+        quality: engine.quality,
+        embedder: Box::new(move || embed::build(model.as_deref(), &embedder_store)),
+        snapshot,
+        refresh: Some(refresh),
+        operating_point: engine.one_to_many()?.name,
+        demands: engine.demands()?,
+        sinks: Box::new(move || sinks(&output)),
+        witness: None,
+        clock,
+        supervision: config.supervision,
+    })
+}
+
+fn sinks(output: &OutputSettings) -> Result<Vec<Box<dyn EventSink>>, EmitError> {
+    let open = |place: &EventOutput| -> Result<Box<dyn EventSink>, EmitError> {
+        Ok(match place {
+            EventOutput::Stdout => Box::new(JsonLines::new("standard output", io::stdout(), output.scores)),
+            EventOutput::File(path) => Box::new(JsonLines::append(path, output.scores)?),
+        })
+    };
+    output.outputs.iter().map(open).collect()
+}
+
+/// The gallery as it is now, and a way to learn of changes. The store is locked only while it is
+/// read, so that subjects can be enrolled while the door is guarded.
+fn follow_gallery(dir: &Path, model: &ModelId) -> Result<(Arc<Snapshot>, Refresh), Failure> {
+    let gallery = Gallery::open(dir, credentials_dir().as_deref())?;
+    // The stamp first: a change between the two is seen as one more change.
+    let mut known = gallery::stamp(dir)?;
+    let snapshot = gallery.snapshot(model)?;
+    let model = model.clone();
+    let refresh = move || {
+        let stamp = gallery::stamp(gallery.dir()).ok().filter(|stamp| *stamp != known)?;
+        match gallery.snapshot(&model) {
+            Ok(snapshot) => {
+                known = stamp;
+                log::info!("gallery read anew: {} subjects", snapshot.subjects().len());
+                Some(snapshot)
+            }
+            Err(e) => {
+                // The snapshot in force stays; the next second tries again.
+                log::warn!("{e}");
+                None
+            }
+        }
+    };
+    Ok((snapshot, Box::new(refresh)))
+}
+
+fn log_tally(t: &Tally) {
+    log::info!(
+        "captured {} frames ({} corrupt), replaced {}, seen {}; {} faces ({} too small, {} refused); {} granted, {} denied, {} emitted; source opened again {} times",
+        t.captured,
+        t.corrupt,
+        t.replaced,
+        t.seen,
+        t.faces,
+        t.too_small,
+        t.refused,
+        t.granted,
+        t.denied,
+        t.emitted,
+        t.reopened
+    );
+}
+
+/// Linux's id of this boot; a random one where there is none.
+pub(super) fn boot_id() -> BootId {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    BootId(id.and_then(|id| id.trim().parse().ok()).unwrap_or_else(Uuid::now_v7))
+}
+
+/// Turns the first SIGTERM or SIGINT into a request to stop; a second one ends the process.
+pub(super) fn stop_on_signals() -> io::Result<Receiver<()>> {
+    let (ask, requests) = unbounded();
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for (n, signal) in signals.forever().enumerate() {
+            if n > 0 || ask.send(()).is_err() {
+                // What the shell would see had we not caught it.
+                std::process::exit(128 + signal);
+            }
+        }
+    })?;
+    Ok(requests)
+}

@@ -1,0 +1,88 @@
+use std::path::Path;
+
+use image::RgbImage;
+use serde::Serialize;
+
+use super::Failure;
+use crate::{
+    align,
+    capture::read_picture,
+    detect::FaceDetector,
+    domain::{AlignedFace, BBox, Clock, Detection, FrameRef, Landmarks5, SourceId, SystemClock},
+};
+
+/// A still picture with the faces found in it.
+pub(super) struct Scene {
+    pub(super) image: RgbImage,
+    pub(super) detections: Vec<Detection>,
+    at: FrameRef,
+}
+
+impl Scene {
+    pub(super) fn look(path: &Path, detector: &mut dyn FaceDetector) -> Result<Self, Failure> {
+        let image = read_picture(path)?;
+        let detections = detector.detect(&image)?;
+        let source = SourceId::new(path.display().to_string());
+        Ok(Self { image, detections, at: FrameRef { source, seq: 0, captured: SystemClock.now() } })
+    }
+
+    /// Cuts a face out.
+    pub(super) fn align(&self, detection: &Detection) -> Result<AlignedFace, Failure> {
+        Ok(align::align(&self.at, &self.image, detection)?)
+    }
+
+    pub(super) fn at(&self) -> &FrameRef {
+        &self.at
+    }
+
+    /// The face that is meant where only one can be.
+    pub(super) fn chosen(&self, choice: FaceChoice) -> Option<&Detection> {
+        let (w, h) = self.image.dimensions();
+        let middle = (w as f32 / 2.0, h as f32 / 2.0);
+        let off_centre = |d: &Detection| {
+            let c = d.bbox.centre();
+            (c.x - middle.0).hypot(c.y - middle.1)
+        };
+        match choice {
+            FaceChoice::Largest => self.detections.iter().max_by(|a, b| a.bbox.area().total_cmp(&b.bbox.area())),
+            FaceChoice::Centre => self.detections.iter().min_by(|a, b| off_centre(a).total_cmp(&off_centre(b))),
+        }
+    }
+}
+
+/// Which face is meant where a picture shows several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(super) enum FaceChoice {
+    /// The largest
+    #[default]
+    Largest,
+    /// The one nearest the picture's centre
+    Centre,
+}
+
+/// `[x, y, w, h]`, tenths of a pixel.
+pub(super) fn bbox_record(b: BBox) -> [f32; 4] {
+    [b.x, b.y, b.w, b.h].map(tenths)
+}
+
+/// `[[x, y], ...5]`, tenths of a pixel.
+pub(super) fn landmarks_record(l: Landmarks5) -> [[f32; 2]; 5] {
+    l.0.map(|p| [tenths(p.x), tenths(p.y)])
+}
+
+fn tenths(v: f32) -> f32 {
+    (v * 10.0).round() / 10.0
+}
+
+/// One object a picture: `{"image", "faces": [...]}`.
+#[derive(Debug, Serialize)]
+pub(super) struct SceneRecord<F> {
+    pub(super) image: String,
+    pub(super) faces: Vec<F>,
+}
+
+impl<F> SceneRecord<F> {
+    pub(super) fn new(path: &Path, faces: Vec<F>) -> Self {
+        Self { image: path.display().to_string(), faces }
+    }
+}

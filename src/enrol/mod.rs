@@ -1,0 +1,12 @@
+//! Enrolment: from pictures, or from a source, to templates that deserve to be kept.
+//!
+//! A gallery is as good as its worst template, so every picture is judged, and refused with a
+//! reason, before anything is written. No picture is stored.
+
+mod refusal;
+mod session;
+mod sitting;
+
+pub use refusal::Refusal;
+pub use session::{Accepted, EnrolSession};
+pub use sitting::{Sitting, SittingError, SittingSettings};

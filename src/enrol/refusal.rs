@@ -1,0 +1,67 @@
+use std::fmt;
+
+use crate::{
+    domain::{QualityRefusal, Similarity, SubjectId},
+    embed::EmbedError,
+};
+
+/// Why a picture was not taken as a template.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Nobody is in it.
+    NoFace,
+    /// It does not say who is meant.
+    SeveralFaces(usize),
+    /// The sample is not good enough; every part that fails.
+    Quality(Vec<QualityRefusal>),
+    /// The person is enrolled already, under another id.
+    EnrolledAs {
+        /// As whom.
+        subject: SubjectId,
+        /// How alike the picture is to that subject's reference.
+        similarity: Similarity,
+    },
+    /// The face's landmarks make no sense.
+    Landmarks,
+    /// The recogniser made nothing of it.
+    Recogniser(EmbedError),
+    /// The picture could not be read; why.
+    Unreadable(String),
+}
+
+impl Refusal {
+    /// The machine-readable reasons, at least one.
+    pub fn codes(&self) -> Vec<String> {
+        match self {
+            Self::NoFace => vec!["no-face".into()],
+            Self::SeveralFaces(_) => vec!["several-faces".into()],
+            Self::Quality(parts) => parts.iter().map(|r| format!("quality-{}", r.part)).collect(),
+            Self::EnrolledAs { .. } => vec!["enrolled-as-another".into()],
+            Self::Landmarks => vec!["landmarks".into()],
+            Self::Recogniser(_) => vec!["recogniser".into()],
+            Self::Unreadable(_) => vec!["unreadable".into()],
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFace => f.write_str("no face in it"),
+            Self::SeveralFaces(n) => write!(f, "{n} faces in it; crop it to the one that is meant"),
+            Self::Quality(parts) => {
+                for (i, part) in parts.iter().enumerate() {
+                    write!(f, "{}{part}", if i == 0 { "" } else { "; " })?;
+                }
+                Ok(())
+            }
+            Self::EnrolledAs { subject, similarity } => {
+                write!(f, "already enrolled as {subject} (similarity {similarity})")
+            }
+            Self::Landmarks => f.write_str("the face's landmarks make no sense"),
+            Self::Recogniser(e) => e.fmt(f),
+            Self::Unreadable(why) => f.write_str(why),
+        }
+    }
+}

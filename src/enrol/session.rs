@@ -1,0 +1,91 @@
+use std::sync::Arc;
+
+use image::RgbImage;
+
+use super::Refusal;
+use crate::{
+    align,
+    config::QualityLimits,
+    detect::{DetectError, FaceDetector},
+    domain::{Clock, Detection, Embedding, FrameRef, SampleQuality, SourceId, SubjectId, Threshold},
+    embed::FaceEmbedder,
+    gallery::Snapshot,
+    identify::identify,
+};
+
+/// A bystander counts as a second face when it is at least this share of the largest face's size:
+/// then the picture does not say who is meant.
+const BYSTANDER_SIZE: f32 = 0.5;
+
+/// A picture taken as a template.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// Its embedding.
+    pub embedding: Embedding,
+    /// Its quality.
+    pub quality: SampleQuality,
+}
+
+/// Judges the pictures of one subject's enrolment.
+pub struct EnrolSession {
+    detector: Box<dyn FaceDetector>,
+    embedder: Box<dyn FaceEmbedder>,
+    limits: QualityLimits,
+    gallery: Option<Arc<Snapshot>>,
+    threshold: Threshold,
+    clock: Arc<dyn Clock>,
+    judged: u64,
+}
+
+impl EnrolSession {
+    /// A session against the subjects of `gallery`, if there is one yet: a picture that reaches
+    /// `threshold` with another of them is refused.
+    pub fn new(
+        detector: Box<dyn FaceDetector>,
+        embedder: Box<dyn FaceEmbedder>,
+        limits: QualityLimits,
+        gallery: Option<Arc<Snapshot>>,
+        threshold: Threshold,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { detector, embedder, limits, gallery, threshold, clock, judged: 0 }
+    }
+
+    /// Judges one picture as a template of `subject`.
+    ///
+    /// # Errors
+    /// When the detector itself fails; a picture that is not taken is a [`Refusal`], not an error.
+    pub fn judge(&mut self, image: &RgbImage, subject: &SubjectId) -> Result<Result<Accepted, Refusal>, DetectError> {
+        let detections = self.detector.detect(image)?;
+        Ok(self.judge_faces(image, &detections, subject))
+    }
+
+    fn judge_faces(
+        &mut self,
+        image: &RgbImage,
+        detections: &[Detection],
+        subject: &SubjectId,
+    ) -> Result<Accepted, Refusal> {
+        let size = |d: &Detection| d.bbox.w.min(d.bbox.h);
+        let largest = detections.iter().max_by(|a, b| size(a).total_cmp(&size(b))).ok_or(Refusal::NoFace)?;
+        let meant = detections.iter().filter(|d| size(d) >= BYSTANDER_SIZE * size(largest)).count();
+        if meant > 1 {
+            return Err(Refusal::SeveralFaces(meant));
+        }
+        let at = FrameRef { source: SourceId::new("enrolment"), seq: self.judged, captured: self.clock.now() };
+        self.judged += 1;
+        let face = align::align(&at, image, largest).map_err(|_| Refusal::Landmarks)?;
+        let failed = align::refusals(&face.quality, &self.limits);
+        if !failed.is_empty() {
+            return Err(Refusal::Quality(failed));
+        }
+        let embedding = self.embedder.embed(&face.crop).map_err(Refusal::Recogniser)?;
+        // A snapshot of another model has nobody to be confused with.
+        let alike = self.gallery.as_ref().and_then(|g| identify(g, &embedding).ok()).unwrap_or_default();
+        let other = alike.as_slice().iter().find(|c| c.subject != *subject);
+        if let Some(other) = other.filter(|c| c.similarity.reaches(self.threshold)) {
+            return Err(Refusal::EnrolledAs { subject: other.subject.clone(), similarity: other.similarity });
+        }
+        Ok(Accepted { embedding, quality: face.quality })
+    }
+}

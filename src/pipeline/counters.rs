@@ -1,0 +1,79 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+/// What the stages have done so far. Written by one stage each, read by anyone.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub(super) captured: AtomicU64,
+    pub(super) corrupt: AtomicU64,
+    pub(super) reopened: AtomicU64,
+    pub(super) replaced: AtomicU64,
+    pub(super) seen: AtomicU64,
+    pub(super) faces: AtomicU64,
+    pub(super) too_small: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) probes: AtomicU64,
+    pub(super) granted: AtomicU64,
+    pub(super) denied: AtomicU64,
+    pub(super) emitted: AtomicU64,
+    pub(super) failed: AtomicU64,
+}
+
+pub(super) fn count(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}
+
+/// A reading of [`Counters`]. When the pipeline has drained, `captured = replaced + seen` and
+/// `probes + refused = granted + denied = emitted`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Tally {
+    /// Pictures received and decoded.
+    pub captured: u64,
+    /// Pictures received that could not be decoded.
+    pub corrupt: u64,
+    /// Times the source was opened again after an error.
+    pub reopened: u64,
+    /// Frames replaced in the slot by a newer one.
+    pub replaced: u64,
+    /// Frames in which faces were looked for.
+    pub seen: u64,
+    /// Faces found in them.
+    pub faces: u64,
+    /// Faces too small to belong to somebody at the door: counted, not decided on.
+    pub too_small: u64,
+    /// Faces denied for another part of their quality, without being compared.
+    pub refused: u64,
+    /// Faces compared with the gallery.
+    pub probes: u64,
+    /// Events that grant.
+    pub granted: u64,
+    /// Events that deny.
+    pub denied: u64,
+    /// Events taken by every sink.
+    pub emitted: u64,
+    /// Frames or faces lost to an error of a stage.
+    pub failed: u64,
+}
+
+impl Counters {
+    /// All counters, now.
+    pub fn read(&self) -> Tally {
+        let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
+        Tally {
+            captured: get(&self.captured),
+            corrupt: get(&self.corrupt),
+            reopened: get(&self.reopened),
+            replaced: get(&self.replaced),
+            seen: get(&self.seen),
+            faces: get(&self.faces),
+            too_small: get(&self.too_small),
+            refused: get(&self.refused),
+            probes: get(&self.probes),
+            granted: get(&self.granted),
+            denied: get(&self.denied),
+            emitted: get(&self.emitted),
+            failed: get(&self.failed),
+        }
+    }
+}

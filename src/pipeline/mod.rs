@@ -1,0 +1,155 @@
+//! The threads, and what flows between them.
+//!
+//! ```text
+//! capture --(slot, the newest wins)--> see --(rendezvous)--> recognise --(64)--> emit
+//! ```
+//! The thread that calls [`Pipeline::run`] supervises. Stopping is dropping the capture's token:
+//! each stage ends when its input closes, and everything in flight is still decided and emitted.
+//! An `Err` of the source is retried inside its thread. A panic is a bug: the rest drains, and
+//! `run` names the stage.
+
+mod backoff;
+mod capture_stage;
+mod counters;
+mod emit_stage;
+mod error;
+mod recognise_stage;
+mod roster;
+mod see_stage;
+mod slot;
+mod supervisor;
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, bounded};
+
+use self::{
+    backoff::Backoff,
+    capture_stage::CaptureStage,
+    counters::Counters,
+    emit_stage::EmitStage,
+    recognise_stage::{Doorplate, RecogniseStage},
+    see_stage::SeeStage,
+    supervisor::Supervisor,
+};
+pub use self::{counters::Tally, error::PipelineError, roster::Roster};
+use crate::{
+    capture::{CaptureError, FrameSource, Reader, StopSignal, stop_token},
+    config::{QualityLimits, SupervisionSettings},
+    decide::{Demands, Policy},
+    detect::{DetectError, FaceDetector},
+    domain::{AccessEvent, BootId, Clock, Frame, SourceId},
+    embed::{EmbedError, FaceEmbedder},
+    emit::{EmitError, EventSink},
+    gallery::Snapshot,
+};
+
+/// Events that may wait for the sinks. A sink that hangs longer holds up recognition, and the
+/// pressure reaches the slot: stale frames are replaced, never queued.
+const EVENT_QUEUE: usize = 64;
+
+/// Opens the source; called again after each error. Runs on the capture thread.
+pub type SourceFactory = Box<dyn FnMut(StopSignal) -> Result<Box<dyn FrameSource>, CaptureError> + Send>;
+/// Builds the detector on the thread that uses it (rustface's is not `Send`).
+pub type DetectorFactory = Box<dyn FnOnce() -> Result<Box<dyn FaceDetector>, DetectError> + Send>;
+/// Builds the recogniser on the thread that uses it.
+pub type EmbedderFactory = Box<dyn FnOnce() -> Result<Box<dyn FaceEmbedder>, EmbedError> + Send>;
+/// Opens the sinks on the thread that uses them.
+pub type SinkFactory = Box<dyn FnOnce() -> Result<Vec<Box<dyn EventSink>>, EmitError> + Send>;
+/// Sees each frame with faces together with the events made from it.
+pub type Witness = Box<dyn FnMut(&Frame, &[AccessEvent]) + Send>;
+/// Asked once a second for a newer snapshot. Runs on the supervising thread.
+pub type Refresh = Box<dyn FnMut() -> Option<Arc<Snapshot>>>;
+
+/// Everything a pipeline is made of; every device, clock and sink is passed in.
+pub struct Pipeline {
+    /// Name of the door in events.
+    pub door: Arc<str>,
+    /// The machine's boot.
+    pub boot: BootId,
+    /// Name of the source in frame references.
+    pub source_name: SourceId,
+    /// Opens the source.
+    pub source: SourceFactory,
+    /// Builds the detector.
+    pub detector: DetectorFactory,
+    /// Which samples are good enough.
+    pub quality: QualityLimits,
+    /// Builds the recogniser.
+    pub embedder: EmbedderFactory,
+    /// Whom the door knows at the start.
+    pub snapshot: Arc<Snapshot>,
+    /// Where newer snapshots come from.
+    pub refresh: Option<Refresh>,
+    /// Name of the operating point in events.
+    pub operating_point: Arc<str>,
+    /// What a grant demands.
+    pub demands: Demands,
+    /// Opens the sinks.
+    pub sinks: SinkFactory,
+    /// Sees what was decided.
+    pub witness: Option<Witness>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How errors of the source are met.
+    pub supervision: SupervisionSettings,
+}
+
+/// How a pipeline ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the stages have done.
+    pub tally: Tally,
+    /// `Err` when it ended before it was told to and before the source's end.
+    pub result: Result<(), PipelineError>,
+}
+
+impl Pipeline {
+    /// Runs until the source ends, a message comes on `stop_requests`, or a stage fails; then
+    /// drains. A source that is stuck is left behind after half a second.
+    pub fn run(self, stop_requests: &Receiver<()>) -> Outcome {
+        let counters = Arc::new(Counters::default());
+        let (token, stop) = stop_token();
+        let (slot_in, slot_out, closer) = slot::slot();
+        let (sightings_in, sightings_out) = bounded(0);
+        let (events_in, events_out) = bounded(EVENT_QUEUE);
+        let roster = Roster::new(self.snapshot);
+
+        let capture = CaptureStage {
+            open: self.source,
+            reader: Reader::new(self.source_name),
+            slot: slot_in,
+            stop,
+            backoff: Backoff::new(self.supervision.min_backoff, self.supervision.max_backoff),
+            counters: counters.clone(),
+        };
+        let see =
+            SeeStage { slot: slot_out, sightings: sightings_in, limits: self.quality, counters: counters.clone() };
+        let recognise = RecogniseStage {
+            sightings: sightings_out,
+            events: events_in,
+            roster: roster.clone(),
+            policy: Policy::new(self.demands),
+            plate: Doorplate { door: self.door, boot: self.boot, operating_point: self.operating_point },
+            clock: self.clock,
+            witness: self.witness,
+            counters: counters.clone(),
+        };
+        let emit = EmitStage { events: events_out, counters: counters.clone() };
+        let (detector, embedder, sinks) = (self.detector, self.embedder, self.sinks);
+
+        let mut supervisor = Supervisor::new(token, closer);
+        // Downstream first: a stage that cannot be built closes its input before frames flow.
+        supervisor.start("emit", move || emit.run(&mut sinks()?));
+        supervisor.start("recognise", move || recognise.run(embedder()?.as_mut()));
+        supervisor.start("see", move || see.run(detector()?.as_mut()));
+        supervisor.start(Supervisor::CAPTURE, move || capture.run());
+        let mut refresh = self.refresh;
+        let result = supervisor.watch(stop_requests, || {
+            if let Some(snapshot) = refresh.as_mut().and_then(|newer| newer()) {
+                roster.replace(snapshot);
+            }
+        });
+        Outcome { tally: counters.read(), result }
+    }
+}

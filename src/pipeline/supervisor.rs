@@ -1,0 +1,127 @@
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender, never, select, tick, unbounded};
+
+use super::{PipelineError, slot::SlotCloser};
+use crate::{capture::StopToken, domain::Frame};
+
+/// How long a stopped source may take to let go before it is left behind. Stopping a blocked
+/// pipeline takes at most this long plus the work in flight.
+const CAPTURE_GRACE: Duration = Duration::from_millis(500);
+
+/// A stage's thread has ended.
+struct Exit {
+    stage: &'static str,
+    result: Result<(), PipelineError>,
+}
+
+/// Starts the stages' threads and watches over them.
+pub(super) struct Supervisor {
+    /// The capture's token: dropping it stops the pipeline.
+    token: Option<StopToken>,
+    closer: SlotCloser<Frame>,
+    exit: Sender<Exit>,
+    exits: Receiver<Exit>,
+    running: Vec<&'static str>,
+    first_error: Option<PipelineError>,
+}
+
+impl Supervisor {
+    pub(super) const CAPTURE: &'static str = "capture";
+
+    pub(super) fn new(token: StopToken, closer: SlotCloser<Frame>) -> Self {
+        let (exit, exits) = unbounded();
+        Self { token: Some(token), closer, exit, exits, running: Vec::new(), first_error: None }
+    }
+
+    /// Starts a stage on a thread of its own. What the stage owns is dropped before its end is
+    /// reported, so that its neighbours see their channels close.
+    pub(super) fn start(
+        &mut self,
+        stage: &'static str,
+        run: impl FnOnce() -> Result<(), PipelineError> + Send + 'static,
+    ) {
+        let exit = self.exit.clone();
+        let body = move || {
+            let result = catch_unwind(AssertUnwindSafe(run))
+                .unwrap_or_else(|panic| Err(PipelineError::Panicked { stage, message: message_of(panic.as_ref()) }));
+            // The supervisor is gone only after it left this stage behind.
+            let _ = exit.send(Exit { stage, result });
+        };
+        match thread::Builder::new().name(stage.into()).spawn(body) {
+            Ok(_) => self.running.push(stage),
+            Err(source) => self.fail(PipelineError::Thread { stage, source }),
+        }
+    }
+
+    /// Returns when every stage has ended; calls `each_second` meanwhile.
+    pub(super) fn watch(
+        mut self,
+        stop_requests: &Receiver<()>,
+        mut each_second: impl FnMut(),
+    ) -> Result<(), PipelineError> {
+        let seconds = tick(Duration::from_secs(1));
+        let deaf = never();
+        let mut requests = stop_requests;
+        let mut stopped_at: Option<Instant> = None;
+        while !self.running.is_empty() {
+            if self.token.is_none() && stopped_at.is_none() {
+                stopped_at = Some(Instant::now());
+            }
+            let patience = match stopped_at {
+                Some(at) if self.running.contains(&Self::CAPTURE) => CAPTURE_GRACE.saturating_sub(at.elapsed()),
+                _ => Duration::from_secs(3600),
+            };
+            select! {
+                recv(self.exits) -> exit => {
+                    let exit = exit.expect("the supervisor holds a sender of its own");
+                    self.running.retain(|stage| *stage != exit.stage);
+                    log::debug!("stage {} ended", exit.stage);
+                    match exit.result {
+                        Err(e) => self.fail(e),
+                        // A stage ends early only because its neighbour is gone: stop the rest.
+                        Ok(()) => self.token = None,
+                    }
+                }
+                recv(requests) -> request => match request {
+                    Ok(()) => {
+                        log::info!("stopping");
+                        self.token = None;
+                    }
+                    // Nobody can ask any more.
+                    Err(_) => requests = &deaf,
+                },
+                recv(seconds) -> _ => each_second(),
+                default(patience) => {
+                    if stopped_at.is_some() && self.running.contains(&Self::CAPTURE) {
+                        log::warn!("the source does not let go; it is left behind");
+                        self.closer.close();
+                        self.running.retain(|stage| *stage != Self::CAPTURE);
+                    }
+                }
+            }
+        }
+        self.first_error.map_or(Ok(()), Err)
+    }
+
+    fn fail(&mut self, error: PipelineError) {
+        self.token = None;
+        match self.first_error {
+            None => self.first_error = Some(error),
+            Some(_) => log::error!("{error}"),
+        }
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".into())
+}

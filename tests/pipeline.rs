@@ -1,0 +1,558 @@
+//! The pipeline from outside: what it promises about losses, order, panics, errors and stopping.
+//!
+//! Source, detector, recogniser, sinks and clock are fakes here, because the threads and the edges
+//! between them are what is under test; `tests/demo.rs` runs the real ones on real faces.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use doorward::{
+    capture::{CaptureError, FrameSource, Pacing, Received, StopSignal},
+    config::{QualityLimits, SupervisionSettings},
+    decide::Demands,
+    detect::{DetectError, FaceDetector},
+    domain::{
+        AccessEvent, BBox, BootId, Clock, Decision, DenyReason, Detection, Embedding, FaceCrop, Landmarks5, ModelId,
+        Point, SampleQuality, SourceId, Stamp, SystemClock, Threshold,
+    },
+    embed::{EmbedError, FaceEmbedder},
+    emit::{EmitError, EventSink},
+    gallery::{Gallery, NewSubject, NewTemplate, Snapshot},
+    pipeline::{Outcome, Pipeline, PipelineError},
+};
+use image::RgbImage;
+
+// ---------------------------------------------------------------- fakes
+
+/// What a fake source does next.
+enum Step {
+    Frame,
+    Corrupt,
+    Fail,
+    Panic,
+    /// Blocks until stopped.
+    Wait,
+    /// Blocks without noticing a stop.
+    Sleep(Duration),
+}
+
+struct Script {
+    steps: Arc<Mutex<VecDeque<Step>>>,
+    pacing: Pacing,
+    every: Duration,
+    stop: StopSignal,
+}
+
+impl FrameSource for Script {
+    fn pacing(&self) -> Pacing {
+        self.pacing
+    }
+
+    fn receive(&mut self) -> Result<Received, CaptureError> {
+        if self.stop.wait(self.every) {
+            return Ok(Received::End);
+        }
+        let step = self.steps.lock().unwrap().pop_front();
+        match step {
+            None => Ok(Received::End),
+            Some(Step::Frame) => {
+                let image =
+                    RgbImage::from_fn(160, 160, |x, y| image::Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, 90]));
+                Ok(Received::Picture { image, captured: SystemClock.now() })
+            }
+            Some(Step::Corrupt) => Ok(Received::Corrupt { reason: "scripted".into() }),
+            Some(Step::Fail) => Err(CaptureError::Ended { place: "script".into(), how: "scripted".into() }),
+            Some(Step::Panic) => panic!("scripted panic"),
+            Some(Step::Wait) => {
+                self.stop.wait(Duration::from_secs(600));
+                Ok(Received::End)
+            }
+            Some(Step::Sleep(d)) => {
+                thread::sleep(d);
+                Ok(Received::End)
+            }
+        }
+    }
+}
+
+/// Finds one face a frame.
+struct OneFace {
+    takes: Duration,
+    panic_at: Option<u64>,
+    calls: u64,
+}
+
+impl FaceDetector for OneFace {
+    fn name(&self) -> &str {
+        "one face"
+    }
+
+    fn detect(&mut self, _: &RgbImage) -> Result<Vec<Detection>, DetectError> {
+        self.calls += 1;
+        assert!(self.panic_at != Some(self.calls), "scripted panic");
+        thread::sleep(self.takes);
+        let points = [(58.0, 66.0), (102.0, 66.0), (80.0, 92.0), (62.0, 112.0), (98.0, 112.0)];
+        Ok(vec![Detection {
+            bbox: BBox { x: 40.0, y: 30.0, w: 80.0, h: 100.0 },
+            score: 0.9,
+            landmarks: Landmarks5(points.map(|(x, y)| Point { x, y })),
+        }])
+    }
+}
+
+fn model() -> ModelId {
+    ModelId::new("fake", [7; 32])
+}
+
+fn ada() -> Embedding {
+    Embedding::new(model(), &[1.0, 0.0, 0.0]).unwrap()
+}
+
+/// Everybody is Ada.
+struct AlwaysAda {
+    model: ModelId,
+    takes: Duration,
+    panic_at: Option<u64>,
+    calls: u64,
+}
+
+impl FaceEmbedder for AlwaysAda {
+    fn model(&self) -> &ModelId {
+        &self.model
+    }
+
+    fn embed(&mut self, _: &FaceCrop) -> Result<Embedding, EmbedError> {
+        self.calls += 1;
+        assert!(self.panic_at != Some(self.calls), "scripted panic");
+        thread::sleep(self.takes);
+        Ok(ada())
+    }
+}
+
+/// Keeps what it is given; fails or panics when told to.
+struct Notebook {
+    events: Arc<Mutex<Vec<AccessEvent>>>,
+    failures: u32,
+    closed: bool,
+    panic_at: Option<usize>,
+}
+
+impl EventSink for Notebook {
+    fn name(&self) -> &str {
+        "notebook"
+    }
+
+    fn emit(&mut self, event: &AccessEvent) -> Result<(), EmitError> {
+        if self.closed {
+            return Err(EmitError::Closed { sink: "notebook".into() });
+        }
+        if self.failures > 0 {
+            self.failures -= 1;
+            let source = std::io::Error::new(std::io::ErrorKind::StorageFull, "scripted");
+            return Err(EmitError::Write { sink: "notebook".into(), source });
+        }
+        let written = self.events.lock().unwrap().len();
+        assert!(self.panic_at != Some(written), "scripted panic");
+        self.events.lock().unwrap().push(event.clone());
+        Ok(())
+    }
+}
+
+/// The real clock, and a lead over it.
+#[derive(Default)]
+struct AheadClock {
+    by_ms: AtomicU64,
+}
+
+impl Clock for AheadClock {
+    fn now(&self) -> Stamp {
+        let Stamp { monotonic, wall } = SystemClock.now();
+        Stamp { monotonic: monotonic + Duration::from_millis(self.by_ms.load(Ordering::Relaxed)), wall }
+    }
+}
+
+// ---------------------------------------------------------------- a pipeline of fakes
+
+struct Rig {
+    steps: Vec<Step>,
+    pacing: Pacing,
+    every: Duration,
+    detector: OneFace,
+    embedder: AlwaysAda,
+    notebook: Notebook,
+    cooldown: Duration,
+    clock: Arc<AheadClock>,
+    enrolled: bool,
+    enrol_later: bool,
+}
+
+fn frames(n: usize) -> Vec<Step> {
+    (0..n).map(|_| Step::Frame).collect()
+}
+
+impl Rig {
+    fn new(steps: Vec<Step>) -> Self {
+        Self {
+            steps,
+            pacing: Pacing::OnDemand,
+            every: Duration::ZERO,
+            detector: OneFace { takes: Duration::ZERO, panic_at: None, calls: 0 },
+            embedder: AlwaysAda { model: model(), takes: Duration::ZERO, panic_at: None, calls: 0 },
+            notebook: Notebook { events: Arc::default(), failures: 0, closed: false, panic_at: None },
+            cooldown: Duration::ZERO,
+            clock: Arc::default(),
+            enrolled: true,
+            enrol_later: false,
+        }
+    }
+
+    fn events(&self) -> Arc<Mutex<Vec<AccessEvent>>> {
+        self.notebook.events.clone()
+    }
+
+    fn pipeline(self) -> Pipeline {
+        let steps = Arc::new(Mutex::new(VecDeque::from(self.steps)));
+        let (pacing, every) = (self.pacing, self.every);
+        let (detector, embedder, notebook) = (self.detector, self.embedder, self.notebook);
+        let mut later = self.enrol_later.then(|| snapshot(true));
+        Pipeline {
+            door: "test".into(),
+            boot: BootId(uuid::Uuid::nil()),
+            source_name: SourceId::new("script"),
+            source: Box::new(move |stop| Ok(Box::new(Script { steps: steps.clone(), pacing, every, stop }))),
+            detector: Box::new(move || Ok(Box::new(detector))),
+            quality: QualityLimits {
+                min_size_px: 20.0,
+                min_sharpness: 0.0,
+                min_brightness: 0.0,
+                max_brightness: 255.0,
+                min_contrast: 0.0,
+                max_yaw_deg: 90.0,
+                max_pitch_deg: 90.0,
+                max_roll_deg: 180.0,
+                min_detector_score: 0.0,
+            },
+            embedder: Box::new(move || Ok(Box::new(embedder))),
+            snapshot: snapshot(self.enrolled),
+            refresh: Some(Box::new(move || later.take())),
+            operating_point: "test".into(),
+            demands: Demands {
+                threshold: Threshold::new(0.5).unwrap(),
+                margin: 0.05,
+                max_frame_age: Duration::from_secs(5),
+                cooldown: self.cooldown,
+            },
+            sinks: Box::new(move || Ok(vec![Box::new(notebook)])),
+            witness: None,
+            clock: self.clock,
+            supervision: SupervisionSettings {
+                min_backoff: Duration::from_millis(10),
+                max_backoff: Duration::from_millis(40),
+            },
+        }
+    }
+
+    fn run(self) -> Outcome {
+        self.pipeline().run(&never_asked().1)
+    }
+
+    /// Runs on a thread of its own; the receiver gets the outcome.
+    fn start(self) -> (Sender<()>, Receiver<Outcome>) {
+        let (ask, asked) = unbounded();
+        let (done, outcome) = unbounded();
+        let pipeline = Portable(self);
+        thread::spawn(move || done.send(pipeline.run(&asked)));
+        (ask, outcome)
+    }
+}
+
+/// A rig is sent before its pipeline, whose refresh stays on the supervising thread, is made.
+struct Portable(Rig);
+
+impl Portable {
+    fn run(self, asked: &Receiver<()>) -> Outcome {
+        self.0.pipeline().run(asked)
+    }
+}
+
+fn never_asked() -> (Sender<()>, Receiver<()>) {
+    unbounded()
+}
+
+fn snapshot(enrolled: bool) -> Arc<Snapshot> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut gallery = Gallery::open_or_create(&dir.path().join("gallery"), None).unwrap();
+    if enrolled {
+        let subject = NewSubject {
+            id: "ada".parse().unwrap(),
+            name: "Ada Lovelace".into(),
+            attributes: Default::default(),
+            created: SystemClock.now().wall,
+            expires: None,
+        };
+        let quality = SampleQuality {
+            size_px: 100.0,
+            sharpness: 100.0,
+            brightness: 100.0,
+            contrast: 40.0,
+            yaw_deg: 0.0,
+            pitch_deg: 0.0,
+            roll_deg: 0.0,
+            detector_score: 0.9,
+        };
+        let template =
+            NewTemplate { embedding: ada(), quality, source: "a.jpg".into(), enrolled: SystemClock.now().wall };
+        gallery.enrol(subject, vec![template]).unwrap();
+    }
+    gallery.snapshot(&model()).unwrap()
+}
+
+// ---------------------------------------------------------------- the promises
+
+#[test]
+fn every_captured_frame_is_replaced_or_seen_and_every_probe_is_emitted() {
+    let mut rig = Rig::new(frames(150));
+    rig.pacing = Pacing::Live;
+    rig.every = Duration::from_millis(2);
+    rig.detector.takes = Duration::from_millis(5);
+    rig.embedder.takes = Duration::from_millis(6);
+    let events = rig.events();
+    let Outcome { tally, result } = rig.run();
+    result.unwrap();
+    assert_eq!(tally.captured, 150);
+    assert_eq!(tally.captured, tally.replaced + tally.seen);
+    assert!(tally.replaced > 0, "a live source three times too fast must lose frames: {tally:?}");
+    assert_eq!((tally.probes, tally.granted + tally.denied, tally.emitted), (tally.seen, tally.seen, tally.seen));
+    let events = events.lock().unwrap();
+    assert_eq!(events.len() as u64, tally.emitted);
+    assert!(events.iter().enumerate().all(|(i, e)| e.sequence == i as u64), "sequence has gaps");
+    assert!(events.is_sorted_by(|a, b| a.at.seq < b.at.seq), "events are out of order");
+}
+
+#[test]
+fn the_last_frame_is_never_the_one_replaced() {
+    let mut rig = Rig::new(frames(40));
+    rig.pacing = Pacing::Live;
+    rig.detector.takes = Duration::from_millis(3);
+    let events = rig.events();
+    rig.run().result.unwrap();
+    assert_eq!(events.lock().unwrap().last().unwrap().at.seq, 39);
+}
+
+#[test]
+fn a_replay_on_demand_loses_nothing() {
+    let mut rig = Rig::new(frames(60));
+    rig.detector.takes = Duration::from_millis(1);
+    rig.embedder.takes = Duration::from_millis(2);
+    let Outcome { tally, result } = rig.run();
+    result.unwrap();
+    assert_eq!((tally.captured, tally.replaced, tally.seen, tally.emitted), (60, 0, 60, 60));
+}
+
+#[test]
+fn a_corrupt_frame_uses_up_its_number() {
+    let rig = Rig::new(vec![Step::Frame, Step::Corrupt, Step::Corrupt, Step::Frame]);
+    let events = rig.events();
+    let Outcome { tally, result } = rig.run();
+    result.unwrap();
+    assert_eq!((tally.captured, tally.corrupt), (2, 2));
+    let seqs: Vec<u64> = events.lock().unwrap().iter().map(|e| e.at.seq).collect();
+    assert_eq!(seqs, [0, 3]);
+}
+
+#[test]
+fn a_panic_in_any_stage_drains_the_rest_and_names_the_stage() {
+    let with = |stage: &'static str, change: fn(&mut Rig)| {
+        let mut rig = Rig::new(frames(20));
+        change(&mut rig);
+        let events = rig.events();
+        let Outcome { tally, result } = rig.run();
+        match result {
+            Err(PipelineError::Panicked { stage: named, message }) => {
+                assert_eq!((named, message.as_str()), (stage, "scripted panic"));
+            }
+            other => panic!("{stage}: {other:?}"),
+        }
+        (tally, events.lock().unwrap().len() as u64)
+    };
+    let (tally, written) = with("see", |rig| rig.detector.panic_at = Some(8));
+    assert_eq!((tally.probes, tally.emitted, written), (7, 7, 7), "what was in flight is emitted");
+    let (tally, written) = with("recognise", |rig| rig.embedder.panic_at = Some(8));
+    assert_eq!((tally.probes, tally.emitted, written), (7, 7, 7), "what was decided is emitted");
+    let (tally, written) = with("capture", |rig| rig.steps[7] = Step::Panic);
+    assert_eq!((tally.captured, tally.seen, tally.emitted, written), (7, 7, 7, 7));
+    let (_, written) = with("emit", |rig| rig.notebook.panic_at = Some(3));
+    assert_eq!(written, 3);
+}
+
+#[test]
+fn a_stop_while_everything_waits_ends_within_a_second() {
+    for last in [Step::Wait, Step::Sleep(Duration::from_secs(30))] {
+        let cooperative = matches!(last, Step::Wait);
+        let mut steps = frames(3);
+        steps.push(last);
+        let rig = Rig::new(steps);
+        let events = rig.events();
+        let (ask, outcome) = rig.start();
+        let started = Instant::now();
+        while events.lock().unwrap().len() < 3 {
+            assert!(started.elapsed() < Duration::from_secs(20), "the first frames never came through");
+            thread::sleep(Duration::from_millis(5));
+        }
+        let asked = Instant::now();
+        ask.send(()).unwrap();
+        let outcome = outcome.recv_timeout(Duration::from_secs(20)).expect("the pipeline never ended");
+        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}, cooperative: {cooperative}", asked.elapsed());
+        outcome.result.unwrap();
+        assert_eq!(outcome.tally.emitted, 3);
+    }
+}
+
+#[test]
+fn a_stop_under_load_still_emits_what_was_decided() {
+    let mut rig = Rig::new(frames(100_000));
+    rig.pacing = Pacing::Live;
+    rig.every = Duration::from_millis(1);
+    rig.embedder.takes = Duration::from_millis(4);
+    let events = rig.events();
+    let (ask, outcome) = rig.start();
+    thread::sleep(Duration::from_millis(300));
+    ask.send(()).unwrap();
+    let Outcome { tally, result } = outcome.recv_timeout(Duration::from_secs(20)).expect("the pipeline never ended");
+    result.unwrap();
+    assert!(tally.captured > 0);
+    assert_eq!(tally.captured, tally.replaced + tally.seen);
+    assert_eq!((tally.probes, tally.emitted), (tally.seen, tally.seen));
+    assert_eq!(events.lock().unwrap().len() as u64, tally.emitted);
+}
+
+#[test]
+fn a_source_that_fails_is_opened_again_and_numbers_go_on() {
+    let mut steps = frames(3);
+    steps.push(Step::Fail);
+    steps.push(Step::Fail);
+    steps.extend(frames(3));
+    let rig = Rig::new(steps);
+    let events = rig.events();
+    let Outcome { tally, result } = rig.run();
+    result.unwrap();
+    assert_eq!((tally.captured, tally.reopened), (6, 2));
+    let seqs: Vec<u64> = events.lock().unwrap().iter().map(|e| e.at.seq).collect();
+    assert_eq!(seqs, [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_stop_wakes_a_source_that_waits_to_be_opened_again() {
+    let mut pipeline_rig = Rig::new(vec![]);
+    pipeline_rig.every = Duration::ZERO;
+    let opened = Arc::new(AtomicBool::new(false));
+    let (ask, asked) = unbounded();
+    let (done, outcome) = unbounded();
+    let seen = opened.clone();
+    let rig = Portable(pipeline_rig);
+    thread::spawn(move || {
+        let mut pipeline = { rig }.0.pipeline();
+        pipeline.supervision =
+            SupervisionSettings { min_backoff: Duration::from_secs(600), max_backoff: Duration::from_secs(600) };
+        pipeline.source = Box::new(move |_| {
+            seen.store(true, Ordering::SeqCst);
+            Err(CaptureError::Ended { place: "script".into(), how: "never there".into() })
+        });
+        done.send(pipeline.run(&asked))
+    });
+    while !opened.load(Ordering::SeqCst) {
+        thread::sleep(Duration::from_millis(2));
+    }
+    let started = Instant::now();
+    ask.send(()).unwrap();
+    outcome.recv_timeout(Duration::from_secs(20)).expect("the pipeline never ended").result.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_source_that_can_never_work_ends_the_pipeline_with_its_error() {
+    let mut pipeline = Rig::new(vec![]).pipeline();
+    pipeline.source =
+        Box::new(|_| Err(CaptureError::Open { place: "nowhere".into(), source: std::io::ErrorKind::NotFound.into() }));
+    let outcome = pipeline.run(&never_asked().1);
+    assert!(matches!(outcome.result, Err(PipelineError::Source(_))), "{:?}", outcome.result);
+}
+
+#[test]
+fn a_detector_that_cannot_be_built_ends_the_pipeline_with_its_error() {
+    let mut pipeline = Rig::new(vec![Step::Frame, Step::Wait]).pipeline();
+    pipeline.detector = Box::new(|| {
+        let store = doorward::models::ModelStore::open(std::path::Path::new("/nonexistent"));
+        Err(store.expect_err("there is no such folder").into())
+    });
+    let outcome = pipeline.run(&never_asked().1);
+    assert!(matches!(outcome.result, Err(PipelineError::Detector(_))), "{:?}", outcome.result);
+    assert_eq!(outcome.tally.emitted, 0);
+}
+
+#[test]
+fn a_sink_that_fails_for_a_while_loses_no_event() {
+    let mut rig = Rig::new(frames(5));
+    rig.notebook.failures = 3;
+    let events = rig.events();
+    let Outcome { tally, result } = rig.run();
+    result.unwrap();
+    assert_eq!(tally.emitted, 5);
+    assert!(events.lock().unwrap().iter().enumerate().all(|(i, e)| e.sequence == i as u64));
+}
+
+#[test]
+fn a_sink_without_a_reader_ends_the_pipeline() {
+    let mut rig = Rig::new(vec![Step::Frame, Step::Wait]);
+    rig.notebook.closed = true;
+    assert!(matches!(rig.run().result, Err(PipelineError::Sink(EmitError::Closed { .. }))));
+}
+
+#[test]
+fn a_frame_that_has_grown_old_is_denied_whoever_is_in_it() {
+    let rig = Rig::new(frames(2));
+    rig.clock.by_ms.store(6_000, Ordering::Relaxed);
+    let events = rig.events();
+    let tally = rig.run().tally;
+    assert_eq!((tally.granted, tally.denied), (0, 2));
+    assert!(events.lock().unwrap().iter().all(|e| e.decision == Decision::Denied(DenyReason::FrameTooOld)));
+}
+
+#[test]
+fn the_cooldown_makes_one_grant_of_many_frames() {
+    let mut rig = Rig::new(frames(10));
+    rig.cooldown = Duration::from_secs(60);
+    let events = rig.events();
+    let tally = rig.run().tally;
+    assert_eq!((tally.granted, tally.denied), (1, 9));
+    let events = events.lock().unwrap();
+    assert!(events[0].decision.is_granted());
+    assert_eq!(events[0].name.as_deref(), Some("Ada Lovelace"));
+    assert_eq!(events[9].decision, Decision::Denied(DenyReason::Cooldown("ada".parse().unwrap())));
+}
+
+#[test]
+fn an_enrolment_counts_while_the_door_is_guarded() {
+    let mut rig = Rig::new(frames(100_000));
+    rig.every = Duration::from_millis(5);
+    rig.enrolled = false;
+    rig.enrol_later = true;
+    let events = rig.events();
+    let (ask, outcome) = rig.start();
+    let started = Instant::now();
+    while !events.lock().unwrap().last().is_some_and(|e| e.decision.is_granted()) {
+        assert!(started.elapsed() < Duration::from_secs(30), "the new snapshot was never used");
+        thread::sleep(Duration::from_millis(10));
+    }
+    ask.send(()).unwrap();
+    outcome.recv_timeout(Duration::from_secs(20)).expect("the pipeline never ended").result.unwrap();
+    assert_eq!(events.lock().unwrap()[0].decision, Decision::Denied(DenyReason::GalleryEmpty));
+}
