@@ -510,6 +510,20 @@ fn a_sink_that_fails_for_a_while_loses_no_event() {
 }
 
 #[test]
+fn a_stop_ends_even_when_the_disk_is_full() {
+    let mut rig = Rig::new(vec![Step::Frame, Step::Wait]);
+    rig.notebook.failures = u32::MAX;
+    let (ask, outcome) = rig.start();
+    thread::sleep(Duration::from_millis(300));
+    let asked = Instant::now();
+    ask.send(()).unwrap();
+    let outcome = outcome.recv_timeout(Duration::from_secs(20)).expect("the pipeline never ended");
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert!(matches!(outcome.result, Err(PipelineError::Sink(EmitError::Write { .. }))), "{:?}", outcome.result);
+    assert_eq!(outcome.tally.emitted, 0);
+}
+
+#[test]
 fn a_sink_without_a_reader_ends_the_pipeline() {
     let mut rig = Rig::new(vec![Step::Frame, Step::Wait]);
     rig.notebook.closed = true;

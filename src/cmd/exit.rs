@@ -5,6 +5,7 @@ use crate::{
     config::ConfigError,
     gallery::GalleryError,
     models::ModelsError,
+    pipeline::PipelineError,
 };
 
 /// What a command came to.
@@ -70,6 +71,7 @@ fn is_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<ConfigError>()
         || cause.downcast_ref().is_some_and(|e| matches!(e, PictureError::Missing { .. } | PictureError::Folder { .. }))
         || cause.downcast_ref().is_some_and(CaptureError::is_usage)
+        || cause.downcast_ref().is_some_and(|e| matches!(e, PipelineError::Source(source) if source.is_usage()))
         || cause.downcast_ref().is_some_and(|e| {
             matches!(
                 e,

@@ -121,17 +121,25 @@ fn follow_gallery(dir: &Path, model: &ModelId) -> Result<(Arc<Snapshot>, Refresh
     let mut known = gallery::stamp(dir)?;
     let snapshot = gallery.snapshot(model)?;
     let model = model.clone();
+    let mut failing = false;
     let refresh = move || {
-        let stamp = gallery::stamp(gallery.dir()).ok().filter(|stamp| *stamp != known)?;
-        match gallery.snapshot(&model) {
-            Ok(snapshot) => {
-                known = stamp;
+        let newer = match gallery::stamp(gallery.dir()) {
+            Ok(stamp) if stamp == known => return None,
+            Ok(stamp) => gallery.snapshot(&model).map(|snapshot| (stamp, snapshot)).map_err(|e| e.to_string()),
+            Err(e) => Err(format!("gallery {}: {e}", gallery.dir().display())),
+        };
+        match newer {
+            Ok((stamp, snapshot)) => {
+                (known, failing) = (stamp, false);
                 log::info!("gallery read anew: {} subjects", snapshot.subjects().len());
                 Some(snapshot)
             }
             Err(e) => {
-                // The snapshot in force stays; the next second tries again.
-                log::warn!("{e}");
+                // The next second tries again; said once.
+                if !failing {
+                    log::error!("{e}; the door goes on with the subjects it knows");
+                }
+                failing = true;
                 None
             }
         }

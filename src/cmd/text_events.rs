@@ -51,7 +51,7 @@ fn sentence(event: &AccessEvent) -> String {
     match &event.decision {
         Decision::Granted(_) => who.into(),
         Decision::Denied(DenyReason::BelowThreshold) => "a stranger (below-threshold)".into(),
-        Decision::Denied(DenyReason::Cooldown(_)) => format!("{who}, granted just now (cooldown)"),
+        Decision::Denied(DenyReason::Cooldown(_)) => format!("{who}, still there (cooldown)"),
         Decision::Denied(reason) => format!("{who}{}{reason}", if who.is_empty() { "" } else { ": " }),
     }
 }

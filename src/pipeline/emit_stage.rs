@@ -1,4 +1,4 @@
-use std::{sync::Arc, thread, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crossbeam_channel::Receiver;
 
@@ -8,6 +8,7 @@ use super::{
     counters::{Counters, count},
 };
 use crate::{
+    capture::StopSignal,
     domain::AccessEvent,
     emit::{EmitError, EventSink},
 };
@@ -15,6 +16,7 @@ use crate::{
 /// Hands every event to every sink, in order.
 pub(super) struct EmitStage {
     pub(super) events: Receiver<AccessEvent>,
+    pub(super) stop: StopSignal,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -22,28 +24,33 @@ impl EmitStage {
     pub(super) fn run(self, sinks: &mut [Box<dyn EventSink>]) -> Result<(), PipelineError> {
         while let Ok(event) = self.events.recv() {
             for sink in sinks.iter_mut() {
-                deliver(sink.as_mut(), &event)?;
+                if let Err(e) = self.deliver(sink.as_mut(), &event) {
+                    log::error!("event {} and {} more were not written", event.id, self.events.len());
+                    return Err(e.into());
+                }
             }
             count(&self.counters.emitted, 1);
         }
         Ok(())
     }
-}
 
-/// Offers the event until the sink has it; gives up when the sink says that it never will.
-fn deliver(sink: &mut dyn EventSink, event: &AccessEvent) -> Result<(), EmitError> {
-    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
-    let mut told = false;
-    loop {
-        match sink.emit(event) {
-            Ok(()) => return Ok(()),
-            Err(e) if e.is_lasting() => return Err(e),
-            Err(e) => {
-                if !told {
-                    log::error!("event {} waits: {e}; trying again until it is written", event.id);
+    /// Offers the event until the sink has it. Gives up when the sink says that it never will, or
+    /// when a stop was asked for and one more attempt failed: a full disk must not keep the service
+    /// from ending.
+    fn deliver(&self, sink: &mut dyn EventSink, event: &AccessEvent) -> Result<(), EmitError> {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+        let (mut told, mut stopped) = (false, false);
+        loop {
+            match sink.emit(event) {
+                Ok(()) => return Ok(()),
+                Err(e) if e.is_lasting() || stopped => return Err(e),
+                Err(e) => {
+                    if !told {
+                        log::error!("event {} waits: {e}; trying again until it is written", event.id);
+                    }
+                    told = true;
+                    stopped = self.stop.wait(backoff.pause());
                 }
-                told = true;
-                thread::sleep(backoff.pause());
             }
         }
     }

@@ -115,6 +115,7 @@ impl Pipeline {
         let (events_in, events_out) = bounded(EVENT_QUEUE);
         let roster = Roster::new(self.snapshot);
 
+        let emit = EmitStage { events: events_out, stop: stop.clone(), counters: counters.clone() };
         let capture = CaptureStage {
             open: self.source,
             reader: Reader::new(self.source_name),
@@ -135,7 +136,6 @@ impl Pipeline {
             witness: self.witness,
             counters: counters.clone(),
         };
-        let emit = EmitStage { events: events_out, counters: counters.clone() };
         let (detector, embedder, sinks) = (self.detector, self.embedder, self.sinks);
 
         let mut supervisor = Supervisor::new(token, closer);

@@ -1,0 +1,143 @@
+//! `doorward run` as a service manager sees it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::{Place, obama, project};
+
+fn configuration(place: &Place, more: &str) -> String {
+    let door = project("demo/door.mjpeg").display().to_string();
+    place.file("door.toml", format!("door = 'test'\n[source]\nmjpeg = '{door}'\nfps = 12.0\n{more}"))
+}
+
+fn start(place: &Place, config: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_doorward"))
+        .args(["run", "--config", config, "--gallery", &place.gallery()])
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+fn wait(child: &mut Child, at_most: Duration) -> Option<i32> {
+    let started = Instant::now();
+    while started.elapsed() < at_most {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    panic!("it did not end within {at_most:?}");
+}
+
+#[test]
+fn a_replay_runs_to_its_end_with_every_frame_decided() {
+    let place = Place::new();
+    place.enrol();
+    let events = place.path("events.jsonl").display().to_string();
+    let config = configuration(&place, &format!("[output]\nfile = '{events}'\nscores = true\n"));
+    let said = place.run(&["run", "--config", &config, "--gallery", &place.gallery()]);
+    assert_eq!((said.code, said.out.as_str()), (0, ""), "{said:?}");
+    let text = fs::read_to_string(&events).unwrap();
+    let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let faces: Vec<u64> = lines.iter().map(|e| e["frame"].as_u64().unwrap()).collect();
+    // Each of the 109 frames with a person is decided on: a replay on demand loses none.
+    let expected: Vec<u64> = (8..=44).chain(51..=74).chain(81..=104).chain(111..=134).collect();
+    assert_eq!(faces, expected);
+    assert!(lines.iter().filter(|e| e["decision"] == "granted").all(|e| e["subject"] == "barack-obama"));
+    assert!(lines.iter().any(|e| e["decision"] == "granted"));
+    assert!(
+        lines
+            .iter()
+            .all(|e| e["reason"].as_str().is_some_and(|r| r.starts_with("quality")) || e["similarity"].is_f64())
+    );
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&events).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600, "who came and went is not everybody's business");
+}
+
+#[test]
+fn sigterm_drains_and_ends_within_a_second() {
+    let place = Place::new();
+    place.enrol();
+    let config = configuration(&place, "realtime = true\nrepeat = true\n");
+    let mut child = start(&place, &config);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(first["door"], "test");
+    let asked = Instant::now();
+    signal(&child, Signal::TERM);
+    assert_eq!(wait(&mut child, Duration::from_secs(10)), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    for line in lines {
+        serde_json::from_str::<Value>(&line.unwrap()).expect("every line is whole");
+    }
+}
+
+#[test]
+fn somebody_enrolled_while_the_door_is_guarded_is_granted() {
+    let place = Place::new();
+    let mut stranger = place.command(&[
+        "enrol",
+        "Somebody Else",
+        &project("tests/pictures/stranger.jpg").display().to_string(),
+        "--gallery",
+        &place.gallery(),
+    ]);
+    stranger.assert().success();
+    // Only the part of the sequence with Barack Obama, round and round.
+    let stream = fs::read(project("demo/door.mjpeg")).unwrap();
+    let starts: Vec<usize> =
+        stream.windows(3).enumerate().filter(|(_, w)| *w == [0xff, 0xd8, 0xff]).map(|(i, _)| i).collect();
+    let part = place.file("part.mjpeg", &stream[starts[81]..starts[105]]);
+    let config =
+        place.file("door.toml", format!("[source]\nmjpeg = '{part}'\nfps = 12.0\nrealtime = true\nrepeat = true\n"));
+    let mut child = start(&place, &config);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(|l| l.unwrap());
+    let event = |line: String| serde_json::from_str::<Value>(&line).unwrap();
+    assert_eq!(event(lines.next().unwrap())["decision"], "denied");
+    let enrol =
+        place.run(&["enrol", "Barack Obama", &obama("2009.jpg"), &obama("2010.jpg"), "--gallery", &place.gallery()]);
+    assert_eq!(enrol.code, 0, "the running service keeps nobody from enrolling: {enrol:?}");
+    let started = Instant::now();
+    let granted = lines
+        .map(event)
+        .take_while(|_| started.elapsed() < Duration::from_secs(30))
+        .any(|e| e["decision"] == "granted");
+    signal(&child, Signal::TERM);
+    wait(&mut child, Duration::from_secs(10));
+    assert!(granted);
+}
+
+#[test]
+fn realtime_keeps_the_recorded_pace() {
+    let place = Place::new();
+    place.enrol();
+    let stream = fs::read(project("demo/door.mjpeg")).unwrap();
+    let starts: Vec<usize> =
+        stream.windows(3).enumerate().filter(|(_, w)| *w == [0xff, 0xd8, 0xff]).map(|(i, _)| i).collect();
+    let part = place.file("part.mjpeg", &stream[..starts[12]]);
+    let config = place.file("door.toml", format!("[source]\nmjpeg = '{part}'\nfps = 6.0\n"));
+    let started = Instant::now();
+    let said = place.run(&["run", "--config", &config, "--gallery", &place.gallery(), "--realtime"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        started.elapsed() > Duration::from_millis(1_800),
+        "12 frames at 6 a second take 2 s: {:?}",
+        started.elapsed()
+    );
+    let live = place.file("live.toml", "[source]\ncommand = ['cat', '/dev/null']\n");
+    assert_eq!(place.run(&["run", "--config", &live, "--realtime", "--gallery", &place.gallery()]).code, 2);
+}
