@@ -17,18 +17,16 @@ use crate::{
     nn,
 };
 
-/// The stages under measurement.
+/// The stages under measurement, and the times taken so far. Decoding is not measured: it happens
+/// between two calls of [`measure`](Self::measure).
 pub struct Bench {
-    /// Finds faces.
-    pub detector: Box<dyn FaceDetector>,
-    /// Embeds them.
-    pub embedder: Box<dyn FaceEmbedder>,
-    /// Searched for each.
-    pub snapshot: Arc<Snapshot>,
-    /// What a grant demands.
-    pub demands: Demands,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
+    detector: Box<dyn FaceDetector>,
+    embedder: Box<dyn FaceEmbedder>,
+    snapshot: Arc<Snapshot>,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+    times: BTreeMap<&'static str, Vec<Duration>>,
+    faces: usize,
 }
 
 /// Why a measurement failed.
@@ -52,64 +50,76 @@ pub enum BenchError {
     NoFrames,
 }
 
-#[derive(Default)]
-struct Times(BTreeMap<&'static str, Vec<Duration>>);
-
-impl Times {
-    fn of<T>(&mut self, stage: &'static str, run: impl FnOnce() -> T) -> T {
-        let started = Instant::now();
-        let value = run();
-        self.0.entry(stage).or_default().push(started.elapsed());
-        value
-    }
-}
-
 impl Bench {
-    /// Runs every frame through every stage, `rounds` times; `each_frame` is told after each.
+    /// Nothing measured yet. Each face is searched for in `snapshot` and decided on as `demands` say.
+    pub fn new(
+        detector: Box<dyn FaceDetector>,
+        embedder: Box<dyn FaceEmbedder>,
+        snapshot: Arc<Snapshot>,
+        demands: Demands,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let policy = Policy::new(demands);
+        Self { detector, embedder, snapshot, policy, clock, times: BTreeMap::new(), faces: 0 }
+    }
+
+    /// Runs a frame through every stage without measuring: the first run fills caches and buffers,
+    /// and a door runs for months.
     ///
     /// # Errors
-    /// When a stage fails, or there are no frames.
-    pub fn run(
-        mut self,
-        frames: &[Frame],
-        rounds: usize,
-        mut each_frame: impl FnMut(),
-    ) -> Result<BenchReport, BenchError> {
-        let first = frames.first().ok_or(BenchError::NoFrames)?;
-        // The first run fills caches and buffers; a door runs for months.
-        for detection in self.detector.detect(&first.image)? {
-            self.embedder.embed(&align::align(&first.at, &first.image, &detection)?.crop)?;
+    /// When a stage fails.
+    pub fn warm_up(&mut self, frame: &Frame) -> Result<(), BenchError> {
+        for detection in self.detector.detect(&frame.image)? {
+            self.embedder.embed(&align::align(&frame.at, &frame.image, &detection)?.crop)?;
         }
-        let mut policy = Policy::new(self.demands);
-        let mut times = Times::default();
-        let mut faces = 0;
-        for frame in (0..rounds).flat_map(|_| frames) {
-            let started = Instant::now();
-            let detections = times.of("detect", || self.detector.detect(&frame.image))?;
-            for detection in &detections {
-                let face = times.of("align", || align::align(&frame.at, &frame.image, detection))?;
-                let embedding = times.of("embed", || self.embedder.embed(&face.crop))?;
-                let candidates = times.of("identify", || identify(&self.snapshot, &embedding))?;
-                let case = Case { at: &frame.at, pad: PadVerdict::NotAssessed, candidates: &candidates, expires: None };
-                times.of("decide", || policy.decide(case, self.clock.now()));
-                faces += 1;
-            }
-            times.0.entry("frame").or_default().push(started.elapsed());
-            each_frame();
+        Ok(())
+    }
+
+    /// Runs a frame through every stage and keeps the times.
+    ///
+    /// # Errors
+    /// When a stage fails.
+    pub fn measure(&mut self, frame: &Frame) -> Result<(), BenchError> {
+        let times = &mut self.times;
+        let started = Instant::now();
+        let detections = timed(times, "detect", || self.detector.detect(&frame.image))?;
+        for detection in &detections {
+            let face = timed(times, "align", || align::align(&frame.at, &frame.image, detection))?;
+            let embedding = timed(times, "embed", || self.embedder.embed(&face.crop))?;
+            let candidates = timed(times, "identify", || identify(&self.snapshot, &embedding))?;
+            let case = Case { at: &frame.at, pad: PadVerdict::NotAssessed, candidates: &candidates, expires: None };
+            timed(times, "decide", || self.policy.decide(case, self.clock.now()));
+            self.faces += 1;
         }
-        let spent: Duration = times.0["frame"].iter().sum();
-        let frames_seen = times.0["frame"].len();
+        times.entry("frame").or_default().push(started.elapsed());
+        Ok(())
+    }
+
+    /// What was found.
+    ///
+    /// # Errors
+    /// [`BenchError::NoFrames`] when nothing was measured.
+    pub fn report(self) -> Result<BenchReport, BenchError> {
+        let frames = self.times.get("frame").ok_or(BenchError::NoFrames)?;
+        let (n, spent) = (frames.len(), frames.iter().sum::<Duration>());
         Ok(BenchReport {
-            stages: times.0.into_iter().filter_map(|(stage, t)| Some((stage, StageReport::new(t)?))).collect(),
-            frames: frames_seen,
-            faces,
-            frames_per_s: (frames_seen as f64 / spent.as_secs_f64() * 10.0).round() / 10.0,
+            stages: self.times.into_iter().filter_map(|(stage, t)| Some((stage, StageReport::new(t)?))).collect(),
+            frames: n,
+            faces: self.faces,
+            frames_per_s: (n as f64 / spent.as_secs_f64() * 10.0).round() / 10.0,
             rss_mb: peak_rss_mb(),
             engine: "tract f32".into(),
             isa: nn::isa().into(),
             threads: 1,
         })
     }
+}
+
+fn timed<T>(times: &mut BTreeMap<&'static str, Vec<Duration>>, stage: &'static str, run: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let value = run();
+    times.entry(stage).or_default().push(started.elapsed());
+    value
 }
 
 /// The process' high-water mark; 0 where the system does not tell.

@@ -1,4 +1,4 @@
-use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     bench::{self, BenchReport},
     capture::{self, Reader, stop_token},
-    config::SourceSettings,
+    config::{SourceKind, SourceSettings},
     decide::Demands,
     domain::{Frame, SystemClock},
     gallery::Gallery,
@@ -51,7 +51,6 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn run(self, models: Option<&Path>) -> Result<Exit, Failure> {
         let engine = self.engine.engine(models)?;
-        let frames = self.frames()?;
         let snapshot = match &self.place.gallery {
             Some(dir) => Gallery::open(dir, credentials_dir().as_deref())?.snapshot(&engine.model_id()?)?,
             None => demo::Demo::snapshot(&engine)?,
@@ -61,43 +60,42 @@ impl Bench {
             max_frame_age: Duration::MAX,
             ..engine.demands()?
         };
-        let bench = bench::Bench {
-            detector: engine.build_detector()?,
-            embedder: engine.build_embedder()?,
-            snapshot,
-            demands,
-            clock: Arc::new(SystemClock),
-        };
-        let rounds = self.rounds as usize;
-        let bar = progress::bar(frames.len() * rounds, "measuring");
-        let report = bench.run(&frames, rounds, || bar.inc(1))?;
+        let (detector, embedder) = (engine.build_detector()?, engine.build_embedder()?);
+        let mut bench = bench::Bench::new(detector, embedder, snapshot, demands, Arc::new(SystemClock));
+        let bar = progress::bar((self.frames * self.rounds) as usize, "measuring");
+        self.each_frame(|n, frame| {
+            if n == 0 {
+                bench.warm_up(&frame)?;
+            }
+            bench.measure(&frame)?;
+            bar.inc(1);
+            Ok(())
+        })?;
+        let report = bench.report()?;
         bar.finish_and_clear();
         Printer::new(self.json).result(&report, || describe(&report))?;
         Ok(Exit::Done)
     }
 
-    /// Decoded beforehand: decoding is not what is measured.
-    fn frames(&self) -> Result<Vec<Frame>, Failure> {
-        let scratch;
+    /// Plays the source through, as often as asked. Decoding happens between the frames, where it is not measured.
+    fn each_frame(&self, mut measure: impl FnMut(usize, Frame) -> Result<(), Failure>) -> Result<(), Failure> {
+        let scratch = tempfile::tempdir()?;
         let settings = match &self.source {
             Some(source) => SourceSettings::from_arg(source),
-            None => {
-                scratch = tempfile::tempdir()?;
-                let path: PathBuf = demo::Demo::write_sequence(scratch.path())?;
-                SourceSettings::from_arg(&path.to_string_lossy())
-            }
+            None => SourceSettings::new(SourceKind::Mjpeg(demo::Demo::write_sequence(scratch.path())?)),
         };
-        let (_token, stop) = stop_token();
-        let mut source = capture::open(&settings, Arc::new(SystemClock), stop)?;
-        let mut reader = Reader::new(settings.name.clone());
-        let mut frames = Vec::new();
-        while frames.len() < self.frames as usize {
-            match reader.next(source.as_mut())? {
-                Some(frame) => frames.push(frame),
-                None => break,
+        let mut n = 0;
+        for _ in 0..self.rounds {
+            let (_token, stop) = stop_token();
+            let mut source = capture::open(&settings, Arc::new(SystemClock), stop)?;
+            let mut reader = Reader::new(settings.name.clone());
+            for _ in 0..self.frames {
+                let Some(frame) = reader.next(source.as_mut())? else { break };
+                measure(n, frame)?;
+                n += 1;
             }
         }
-        Ok(frames)
+        Ok(())
     }
 }
 

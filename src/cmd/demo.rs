@@ -46,23 +46,34 @@ pub(super) struct Demo {
 const FPS: f32 = 12.0;
 const SEQUENCE: &[u8] = include_bytes!("../../demo/door.mjpeg");
 
-/// Whom the demo enrols, from which photos.
-const ENROLLED: [(&str, &[(&str, &[u8])]); 2] = [
-    (
-        "Resident",
-        &[
-            ("video-240.jpg", include_bytes!("../../demo/enrol/Resident/video-240.jpg")),
-            ("video-256.jpg", include_bytes!("../../demo/enrol/Resident/video-256.jpg")),
-            ("video-272.jpg", include_bytes!("../../demo/enrol/Resident/video-272.jpg")),
+/// Somebody the demo enrols.
+struct Person {
+    name: &'static str,
+    photos: &'static [Photo],
+}
+
+struct Photo {
+    file: &'static str,
+    bytes: &'static [u8],
+}
+
+/// A photo of `demo/enrol/`, in the binary.
+macro_rules! photo {
+    ($folder:literal, $file:literal) => {
+        Photo { file: $file, bytes: include_bytes!(concat!("../../demo/enrol/", $folder, "/", $file)) }
+    };
+}
+
+const ENROLLED: [Person; 2] = [
+    Person {
+        name: "Resident",
+        photos: &[
+            photo!("Resident", "video-240.jpg"),
+            photo!("Resident", "video-256.jpg"),
+            photo!("Resident", "video-272.jpg"),
         ],
-    ),
-    (
-        "Barack Obama",
-        &[
-            ("2009.jpg", include_bytes!("../../demo/enrol/Barack Obama/2009.jpg")),
-            ("2010.jpg", include_bytes!("../../demo/enrol/Barack Obama/2010.jpg")),
-        ],
-    ),
+    },
+    Person { name: "Barack Obama", photos: &[photo!("Barack Obama", "2009.jpg"), photo!("Barack Obama", "2010.jpg")] },
 ];
 
 impl Demo {
@@ -169,7 +180,7 @@ impl Demo {
 fn enrol_everyone(engine: &Engine, scratch: &Path, say: &dyn Fn(String)) -> Result<Arc<Snapshot>, Failure> {
     let model = engine.model_id()?;
     let mut gallery = Gallery::open_or_create(&scratch.join("gallery"), None)?;
-    for (name, photos) in ENROLLED {
+    for Person { name, photos } in ENROLLED {
         let id = SubjectId::from_name(name).expect("the demo's names are Latin");
         let mut session = EnrolSession::new(
             engine.build_detector()?,
@@ -180,7 +191,7 @@ fn enrol_everyone(engine: &Engine, scratch: &Path, say: &dyn Fn(String)) -> Resu
             Arc::new(SystemClock),
         );
         let mut templates = Vec::new();
-        for (file, bytes) in photos {
+        for Photo { file, bytes } in photos {
             match session.judge(&decode_picture(bytes, file)?, &id)? {
                 Ok(accepted) => templates.push(NewTemplate {
                     embedding: accepted.embedding,
