@@ -269,7 +269,7 @@ impl Rig {
         let (ask, asked) = unbounded();
         let (done, outcome) = unbounded();
         let pipeline = Portable(self);
-        thread::spawn(move || done.send(pipeline.run(&asked)));
+        thread::spawn(move || done.send(pipeline.run(&asked)).expect("the test waits for the outcome"));
         (ask, outcome)
     }
 }
@@ -466,7 +466,7 @@ fn a_stop_wakes_a_source_that_waits_to_be_opened_again() {
             seen.store(true, Ordering::SeqCst);
             Err(CaptureError::Ended { place: "script".into(), how: "never there".into() })
         });
-        done.send(pipeline.run(&asked))
+        done.send(pipeline.run(&asked)).expect("the test waits for the outcome");
     });
     while !opened.load(Ordering::SeqCst) {
         thread::sleep(Duration::from_millis(2));
