@@ -101,7 +101,8 @@ fn photos(data: &Path, detector: &mut dyn detect::FaceDetector) -> Vec<Photo> {
 /// The first frame of the demo, an empty door, at 1280x720.
 fn door() -> RgbImage {
     let film = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/door.mjpeg")).expect("the demo is there");
-    let first = image::load_from_memory_with_format(&film, image::ImageFormat::Jpeg).expect("its first frame is a JPEG");
+    let first =
+        image::load_from_memory_with_format(&film, image::ImageFormat::Jpeg).expect("its first frame is a JPEG");
     imageops::resize(&first.to_rgb8(), 1280, 720, FilterType::Triangle)
 }
 

@@ -64,13 +64,9 @@ impl WorkingPicture {
         let empty = || DetectError::EmptyPicture { width, height };
         let source = ImageRef::new(width, height, frame.as_raw(), PixelType::U8x3).map_err(|_| empty())?;
         let side = |px: usize| u32::try_from(px).map_err(|_| empty());
-        let mut whole = Image::from_slice_u8(
-            side(letterbox.width)?,
-            side(letterbox.height)?,
-            &mut self.rgb,
-            PixelType::U8x3,
-        )
-        .map_err(|_| empty())?;
+        let mut whole =
+            Image::from_slice_u8(side(letterbox.width)?, side(letterbox.height)?, &mut self.rgb, PixelType::U8x3)
+                .map_err(|_| empty())?;
         let mut inner =
             CroppedImageMut::new(&mut whole, 0, 0, side(letterbox.inner_width)?, side(letterbox.inner_height)?)
                 .map_err(|_| empty())?;

@@ -110,12 +110,7 @@ impl ShapedGraph {
     }
 
     /// The faces of all strides in px of the frame, unsorted, several boxes a face.
-    fn decode(
-        &self,
-        outputs: &[Tensor],
-        letterbox: &Letterbox,
-        min_score: f32,
-    ) -> Result<Vec<Detection>, DetectError> {
+    fn decode(&self, outputs: &[Tensor], letterbox: &Letterbox, min_score: f32) -> Result<Vec<Detection>, DetectError> {
         let mut found = Vec::new();
         for (places, stride) in self.outputs.iter().zip(STRIDES) {
             let (columns, rows) = (self.width / stride, self.height / stride);
