@@ -7,8 +7,9 @@ use crate::domain::Landmarks5;
 const NOSE_DEPTH: f32 = 0.60;
 /// Eye line to mouth line on a frontal face, in eye distances (ArcFace template).
 const EYES_TO_MOUTH: f32 = 1.154;
-/// Where the nose tip lies on a frontal face between the eye line (0) and the mouth line (1) (ArcFace template).
-const NOSE_HEIGHT: f32 = 0.495;
+/// Where the nose tip lies on a level face between the eye line (0) and the mouth line (1), as YuNet marks it: the median of
+/// 500 LFW photos. The ArcFace template has 0.495, by which half of them would look down by 9 degrees or more.
+const NOSE_HEIGHT: f32 = 0.58;
 
 /// How the head is held, degrees. An estimate: real noses differ, and so yaw and pitch are good to about 10 degrees.
 ///
@@ -82,9 +83,9 @@ mod tests {
     }
 
     #[test]
-    fn the_template_is_frontal() {
+    fn the_template_is_frontal_and_nearly_level() {
         let pose = Pose::of(&TEMPLATE);
-        assert!(pose.yaw_deg.abs() < 1.0 && pose.pitch_deg.abs() < 1.0 && pose.roll_deg.abs() < 1.0, "{pose:?}");
+        assert!(pose.yaw_deg.abs() < 1.0 && pose.pitch_deg.abs() < 10.0 && pose.roll_deg.abs() < 1.0, "{pose:?}");
     }
 
     proptest! {

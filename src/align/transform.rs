@@ -4,8 +4,8 @@ use crate::domain::{Landmarks5, Point};
 
 /// The five points of the ArcFace template in a 112x112 crop, px, in the order of [`Landmarks5`] (Deng et al., CVPR 2019).
 ///
-/// Crop and frame share one convention: the point (x, y) is the middle of pixel (x, y), as in the OpenCV pipeline that cut
-/// the recognisers' training crops. Half a pixel is not subtracted here, because it was not subtracted there.
+/// The recognisers' training crops were cut by OpenCV, whose warp takes the point (x, y) for the middle of pixel (x, y), from
+/// detected landmarks as they came. The same is done here: no half pixel is subtracted, because none was subtracted there.
 pub const TEMPLATE: Landmarks5 = Landmarks5([
     Point { x: 38.2946, y: 51.6963 },
     Point { x: 73.5318, y: 51.5014 },

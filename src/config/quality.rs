@@ -25,16 +25,26 @@ pub struct QualityLimits {
 }
 
 impl Default for QualityLimits {
+    /// Set on 500 photos of LFW View 1 (faces 76 to 137 px wide) so that nothing but a turned head is refused: 7 of them, 1.4 %,
+    /// all turned by 40 degrees or more. `docs/detection.md` has the distributions.
     fn default() -> Self {
         Self {
+            // A face this wide is enlarged about 1.3 times; below, the detector of the default settings misses some as well.
             min_size_px: 60.0,
+            // The least of LFW is 11.9; a sharp 93 px portrait blurred by 2 px has 13.7, by 3 px 6.3.
             min_sharpness: 10.0,
+            // LFW spans 51 to 196.
             min_brightness: 40.0,
             max_brightness: 220.0,
+            // The least of LFW is 23.
             min_contrast: 15.0,
+            // 99 % of LFW lie within; a turned head hides one half of the face.
             max_yaw_deg: 40.0,
+            // 99 % of LFW lie within 12 degrees of their median; the rest is room for a camera above or below the eyes.
             max_pitch_deg: 35.0,
+            // Alignment undoes a tilt; beyond this the detector was hardly ever trained.
             max_roll_deg: 40.0,
+            // The least of LFW is 0.86. The same as the detector's own limit, so that this refuses only where that was lowered.
             min_detector_score: 0.7,
         }
     }

@@ -18,8 +18,9 @@ const MODEL: &str = "seeta-frontal-1.0";
 /// Side of the smallest face the cascade sees, working px. rustface's `set_min_face_size` does nothing, so the working size
 /// alone decides how small a face is found; a picture less high or wide than this makes it panic.
 const WINDOW_PX: usize = 40;
-/// The raw score that is mapped to 0.5.
-const HALF_SCORE: f32 = 1.0;
+/// The raw score that is mapped to 0.5: with it rustface's own threshold, 3.85, becomes 0.7, the default of the settings. Of 50
+/// faces on LFW 48 lie above it, of ten boxes elsewhere none.
+const HALF_SCORE: f32 = 1.65;
 
 /// SeetaFace with the landmark net. rustface's detector is not `Send`, so neither is this.
 pub(super) struct Seeta {
@@ -113,6 +114,7 @@ mod tests {
     #[test]
     fn the_score_mapping_rises_and_is_undone() {
         assert!([-1.0, 0.0, 0.5, 2.0, 10.0, 1e9].map(score).is_sorted());
+        assert!((score(3.85) - 0.7).abs() < 1e-3);
         for s in [0.05, 0.3, 0.7, 0.99] {
             assert!((score(raw_score(s)) - s).abs() < 1e-5);
         }
