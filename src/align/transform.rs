@@ -55,7 +55,7 @@ impl Transform {
         }
         let (a, b) = (dot / spread, cross / spread);
         // NaN lies in no range, so this refuses it too.
-        SCALES.contains(&a.hypot(b)).then(|| Transform {
+        SCALES.contains(&a.hypot(b)).then_some(Transform {
             a,
             b,
             tx: to_mean.0 - (a * from_mean.0 - b * from_mean.1),

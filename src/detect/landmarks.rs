@@ -82,7 +82,7 @@ impl LandmarkNet {
 fn crop_of(image: &RgbImage, bbox: &BBox) -> Option<BBox> {
     let (left, right) = (bbox.x.max(0.0), (bbox.x + bbox.w).min(image.width() as f32));
     let (top, bottom) = (bbox.y.max(0.0), (bbox.y + bbox.h).min(image.height() as f32));
-    (right - left >= 1.0 && bottom - top >= 1.0).then(|| BBox { x: left, y: top, w: right - left, h: bottom - top })
+    (right - left >= 1.0 && bottom - top >= 1.0).then_some(BBox { x: left, y: top, w: right - left, h: bottom - top })
 }
 
 /// Eyes as the mean of their six points, nose tip, corners of the mouth; from fractions of `crop` to px of the frame.
@@ -110,8 +110,8 @@ mod tests {
     #[test]
     fn the_five_are_taken_from_the_68_in_the_templates_order() {
         let mut points = [[9.0; 2]; POINTS];
-        for n in 36..42 {
-            points[n] = [(n - 36) as f32 / 10.0, 0.5];
+        for (n, point) in points[36..42].iter_mut().enumerate() {
+            *point = [n as f32 / 10.0, 0.5];
         }
         points[42..48].fill([0.75, 0.25]);
         points[30] = [0.5, 0.6];

@@ -97,7 +97,7 @@ mod tests {
         fn every_frame_fits(width in 1u32..=4096, height in 1u32..=4096, longer in 64u32..=1920) {
             let l = Letterbox::fit(width, height, longer, 32);
             prop_assert!(l.inner_width <= l.width && l.inner_height <= l.height);
-            prop_assert!(l.width % 32 == 0 && l.height % 32 == 0 && l.height > 0);
+            prop_assert!(l.width.is_multiple_of(32) && l.height.is_multiple_of(32) && l.height > 0);
             prop_assert_eq!(l.inner_width.max(l.inner_height), longer as usize);
             prop_assert!((l.scale_x * l.inner_width as f32 - width as f32).abs() < 0.01);
         }
