@@ -61,9 +61,6 @@ impl FaceDetector for Seeta {
 
     fn detect(&mut self, image: &RgbImage) -> Result<Vec<Detection>, DetectError> {
         let (width, height) = image.dimensions();
-        if width == 0 || height == 0 {
-            return Err(DetectError::EmptyPicture { width, height });
-        }
         let mut letterbox = Letterbox::fit(width, height, self.settings.working_size_px, 1);
         letterbox.width = letterbox.width.max(WINDOW_PX);
         letterbox.height = letterbox.height.max(WINDOW_PX);

@@ -54,14 +54,17 @@ impl WorkingPicture {
 
     /// The working picture of `frame`: row-major RGB, `letterbox.width` x `letterbox.height`.
     pub(super) fn of(&mut self, frame: &RgbImage, letterbox: &Letterbox) -> Result<&[u8], DetectError> {
+        let (width, height) = frame.dimensions();
+        let empty = || DetectError::EmptyPicture { width, height };
+        if width == 0 || height == 0 {
+            return Err(empty());
+        }
         if self.shape != Some(*letterbox) {
             // All black again: another shape has its padding elsewhere.
             self.rgb.clear();
             self.rgb.resize(letterbox.width * letterbox.height * 3, 0);
             self.shape = Some(*letterbox);
         }
-        let (width, height) = frame.dimensions();
-        let empty = || DetectError::EmptyPicture { width, height };
         let source = ImageRef::new(width, height, frame.as_raw(), PixelType::U8x3).map_err(|_| empty())?;
         let side = |px: usize| u32::try_from(px).map_err(|_| empty());
         let mut whole =

@@ -56,9 +56,6 @@ impl FaceDetector for Yunet {
 
     fn detect(&mut self, image: &RgbImage) -> Result<Vec<Detection>, DetectError> {
         let (width, height) = image.dimensions();
-        if width == 0 || height == 0 {
-            return Err(DetectError::EmptyPicture { width, height });
-        }
         let letterbox = Letterbox::fit(width, height, self.settings.working_size_px, self.step_px);
         let rgb = self.working.of(image, &letterbox)?;
         let shaped = graph_for(&mut self.graphs, &self.model, &letterbox)?;

@@ -1,6 +1,7 @@
 //! Where a face is, in pixels of the original frame.
 
-/// A point in pixels of the original frame; x to the right, y down, pixel centres at .5.
+/// A point in pixels of the original frame; x to the right, y down. Whole numbers are
+/// pixel centres, as in OpenCV, whose alignment the recognisers were trained with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
     /// Pixels from the left edge.
