@@ -10,12 +10,14 @@ use serde::Serialize;
 use super::{
     Exit, Failure,
     annotation::{Canvas, Colour},
+    batch::Batch,
     engine::EngineArgs,
-    printer::Printer,
-    progress,
-    scene::{Scene, SceneRecord, bbox_record, landmarks_record},
+    scene::{Scene, bbox_record, landmarks_record},
 };
-use crate::{align, domain::SampleQuality};
+use crate::{
+    align,
+    domain::{Detection, SampleQuality},
+};
 
 /// Find faces: boxes, landmarks and sample quality
 #[derive(Debug, Args)]
@@ -56,21 +58,18 @@ impl Detect {
     pub(super) fn run(self, models: Option<&Path>) -> Result<Exit, Failure> {
         let engine = self.engine.engine(models)?;
         let mut detector = engine.build_detector()?;
-        let mut printer = Printer::new(self.json);
         let mut names = HashSet::new();
         if let Some(dir) = &self.out {
             fs::create_dir_all(dir)
                 .map_err(|e| Failure::usage(format!("{}: cannot be made a folder for pictures: {e}", dir.display())))?;
         }
-        let bar = progress::bar(self.images.len(), "looking");
-        let mut found = 0;
-        for path in &self.images {
+        let batch = Batch { images: &self.images, json: self.json, doing: "looking" };
+        let faces_of = |path: &Path| {
             let scene = Scene::look(path, detector.as_mut())?;
-            let mut faces = Vec::new();
-            for detection in &scene.detections {
+            let face = |detection: &Detection| {
                 let quality = scene.align(detection)?.quality;
                 let refused = align::refusals(&quality, &engine.quality).into_iter();
-                faces.push(FaceRecord {
+                Ok(FaceRecord {
                     bbox: bbox_record(detection.bbox),
                     landmarks: landmarks_record(detection.landmarks),
                     score: detection.score,
@@ -78,19 +77,15 @@ impl Detect {
                     refused: refused
                         .map(|r| RefusalRecord { reason: format!("quality-{}", r.part), text: r.to_string() })
                         .collect(),
-                });
-            }
-            found += faces.len();
+                })
+            };
+            let faces = scene.detections.iter().map(face).collect::<Result<Vec<_>, Failure>>()?;
             if let Some(dir) = &self.out {
-                let target = dir.join(unused_name(path, &mut names));
-                annotate(&scene, &faces).save(&target)?;
+                annotate(&scene, &faces).save(&dir.join(unused_name(path, &mut names)))?;
             }
-            let record = SceneRecord::new(path, faces);
-            bar.suspend(|| printer.result(&record, || describe(path, &record.faces)))?;
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
-        Ok(if found > 0 { Exit::Done } else { Exit::Negative })
+            Ok(faces)
+        };
+        batch.run(faces_of, |_| true, describe)
     }
 }
 

@@ -5,14 +5,13 @@ use serde::Serialize;
 
 use super::{
     Exit, Failure,
+    batch::Batch,
     engine::EngineArgs,
-    printer::Printer,
-    progress,
-    scene::{Scene, SceneRecord, bbox_record, landmarks_record},
+    scene::{Scene, bbox_record, landmarks_record},
 };
 use crate::{
     capture::read_picture,
-    domain::{Embedding, FaceCrop},
+    domain::{Detection, Embedding, FaceCrop},
 };
 
 /// Print the embeddings of every face, for measuring
@@ -50,46 +49,31 @@ impl Embed {
         let engine = self.engine.engine(models)?;
         let mut detector = engine.build_detector()?;
         let mut embedder = engine.build_embedder()?;
-        let mut printer = Printer::new(self.json);
-        let bar = progress::bar(self.images.len(), "embedding");
-        let mut found = 0;
-        for path in &self.images {
-            let mut faces = Vec::new();
+        let batch = Batch { images: &self.images, json: self.json, doing: "embedding" };
+        let faces_of = |path: &Path| {
             if self.aligned {
-                let crop = aligned_crop(path)?;
                 let side = FaceCrop::SIDE_PX as f32;
-                let bbox = [0.0, 0.0, side, side];
-                let embedding = values(&embedder.embed(&crop)?);
-                faces.push(FaceRecord { bbox, landmarks: None, score: None, embedding });
-            } else {
-                let scene = Scene::look(path, detector.as_mut())?;
-                for detection in &scene.detections {
-                    let face = scene.align(detection)?;
-                    faces.push(FaceRecord {
-                        bbox: bbox_record(detection.bbox),
-                        landmarks: Some(landmarks_record(detection.landmarks)),
-                        score: Some(detection.score),
-                        embedding: values(&embedder.embed(&face.crop)?),
-                    });
-                }
+                let embedding = values(&embedder.embed(&aligned_crop(path)?)?);
+                return Ok(vec![FaceRecord { bbox: [0.0, 0.0, side, side], landmarks: None, score: None, embedding }]);
             }
-            found += faces.len();
-            let record = SceneRecord::new(path, faces);
-            bar.suspend(|| {
-                printer.result(&record, || {
-                    let n = record.faces.len();
-                    format!(
-                        "{}: {n} face{} embedded; --json prints them",
-                        path.display(),
-                        if n == 1 { "" } else { "s" }
-                    )
+            let scene = Scene::look(path, detector.as_mut())?;
+            let face = |detection: &Detection| {
+                Ok(FaceRecord {
+                    bbox: bbox_record(detection.bbox),
+                    landmarks: Some(landmarks_record(detection.landmarks)),
+                    score: Some(detection.score),
+                    embedding: values(&embedder.embed(&scene.align(detection)?.crop)?),
                 })
-            })?;
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
-        Ok(if found > 0 { Exit::Done } else { Exit::Negative })
+            };
+            scene.detections.iter().map(face).collect()
+        };
+        batch.run(faces_of, |_| true, describe)
     }
+}
+
+fn describe(path: &Path, faces: &[FaceRecord]) -> String {
+    let n = faces.len();
+    format!("{}: {n} face{} embedded; --json prints them", path.display(), if n == 1 { "" } else { "s" })
 }
 
 fn values(embedding: &Embedding) -> Vec<f32> {

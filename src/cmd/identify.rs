@@ -5,11 +5,10 @@ use serde::Serialize;
 
 use super::{
     Exit, Failure,
+    batch::Batch,
     engine::EngineArgs,
     place::{GalleryPlace, credentials_dir},
-    printer::Printer,
-    progress,
-    scene::{Scene, SceneRecord, bbox_record},
+    scene::{Scene, bbox_record},
 };
 use crate::{
     align,
@@ -64,23 +63,15 @@ impl Identify {
         let snapshot = gallery::Gallery::open(&dir, credentials_dir().as_deref())?.snapshot(&engine.model_id()?)?;
         let mut detector = engine.build_detector()?;
         let mut embedder = engine.build_embedder()?;
-        let mut printer = Printer::new(self.json);
-        let bar = progress::bar(self.images.len(), "identifying");
-        let mut granted = false;
-        for path in &self.images {
+        let batch = Batch { images: &self.images, json: self.json, doing: "identifying" };
+        let faces_of = |path: &Path| {
             let scene = Scene::look(path, detector.as_mut())?;
-            let mut faces = Vec::new();
-            for detection in &scene.detections {
-                let face = self.decide(&scene, detection, embedder.as_mut(), &snapshot, demands, &engine.quality)?;
-                granted |= face.decision == "granted";
-                faces.push(face);
-            }
-            let record = SceneRecord::new(path, faces);
-            bar.suspend(|| printer.result(&record, || describe(path, &record.faces)))?;
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
-        Ok(if granted { Exit::Done } else { Exit::Negative })
+            let mut face = |detection: &Detection| {
+                self.decide(&scene, detection, embedder.as_mut(), &snapshot, demands, &engine.quality)
+            };
+            scene.detections.iter().map(&mut face).collect()
+        };
+        batch.run(faces_of, |face| face.decision == "granted", describe)
     }
 
     fn decide(

@@ -2,6 +2,7 @@
 //! with people; nothing here decides.
 
 mod annotation;
+mod batch;
 mod bench;
 mod demo;
 mod detect;

@@ -1,7 +1,6 @@
 use std::path::Path;
 
 use image::RgbImage;
-use serde::Serialize;
 
 use super::Failure;
 use crate::{
@@ -72,17 +71,4 @@ pub(super) fn landmarks_record(l: Landmarks5) -> [[f32; 2]; 5] {
 
 fn tenths(v: f32) -> f32 {
     (v * 10.0).round() / 10.0
-}
-
-/// One object a picture: `{"image", "faces": [...]}`.
-#[derive(Debug, Serialize)]
-pub(super) struct SceneRecord<F> {
-    pub(super) image: String,
-    pub(super) faces: Vec<F>,
-}
-
-impl<F> SceneRecord<F> {
-    pub(super) fn new(path: &Path, faces: Vec<F>) -> Self {
-        Self { image: path.display().to_string(), faces }
-    }
 }

@@ -41,6 +41,19 @@ fn pictures_that_are_none() {
     }
 }
 
+#[test]
+fn one_bad_picture_does_not_keep_the_others_from_their_turn() {
+    let place = Place::new();
+    let text = place.file("text.jpg", "this is no picture");
+    let said = place.run(&["detect", "--json", &text, &picture("portrait.jpg")]);
+    assert_eq!(said.code, 3, "{said:?}");
+    let lines = said.json();
+    assert_eq!((&lines[0]["image"], &lines[0]["faces"]), (&json!(text), &json!([])));
+    assert!(lines[0]["error"].as_str().unwrap().contains("not a JPEG or PNG"), "{said:?}");
+    assert_eq!(lines[1]["faces"].as_array().unwrap().len(), 1);
+    assert!(lines[1].get("error").is_none() && said.err.contains("text.jpg"), "{said:?}");
+}
+
 fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     image::RgbImage::new(width, height).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
