@@ -17,7 +17,7 @@ use yuv::{YuvPackedImage, YuvRange, YuvStandardMatrix, yuyv422_to_rgb};
 use super::{
     CaptureError,
     jpeg::{self, JpegWalk, Walk},
-    picture::check_frame_size,
+    side::check_frame_size,
     source::{FrameSource, Pacing, Parts, Received},
     stop::{StopSignal, StopToken, stop_token},
 };

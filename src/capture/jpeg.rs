@@ -10,7 +10,7 @@ use image::{RgbImage, metadata::Orientation};
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::{JpegDecoder, errors::DecodeErrors};
 
-use super::picture::check_frame_size;
+use super::side::check_frame_size;
 
 pub(super) const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;

@@ -11,12 +11,11 @@ use image::{
     DynamicImage, ImageDecoder, Limits, RgbImage, codecs::png::PngDecoder, error::ImageError, metadata::Orientation,
 };
 
-use super::jpeg::JpegHeader;
+use super::{
+    jpeg::JpegHeader,
+    side::{MAX_SIDE_PX, MIN_SIDE_PX},
+};
 
-/// Smallest side of a picture or frame, pixels: less holds no face that can be recognised.
-pub const MIN_SIDE_PX: u32 = 32;
-/// Largest side of a frame, pixels. A still picture beyond it is reduced to fit.
-pub const MAX_SIDE_PX: u32 = 4096;
 /// Most pixels of a still picture: 150 MB of RGB, what a board with 1 GB can spare for a moment.
 pub const MAX_PIXELS: u64 = 50_000_000;
 /// Largest file read as a picture; 50 megapixels of 16-bit PNG rarely reach it.
@@ -159,15 +158,6 @@ fn check_size(width: u32, height: u32, name: &str) -> Result<(), PictureError> {
         return Err(PictureError::TooSmall { name: name.into(), width, height });
     }
     Ok(())
-}
-
-/// Whether a frame of a stream may have this size; else why not.
-pub(super) fn check_frame_size(width: u32, height: u32) -> Result<(), String> {
-    let side = MIN_SIDE_PX..=MAX_SIDE_PX;
-    if side.contains(&width) && side.contains(&height) {
-        return Ok(());
-    }
-    Err(format!("{width}x{height}: a frame must measure {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels each way"))
 }
 
 /// The size from the IHDR chunk, which must come first.

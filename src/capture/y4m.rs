@@ -11,7 +11,7 @@ use yuv::{
 
 use super::{
     framing::{Backlog, Framing, Part},
-    picture::check_frame_size,
+    side::check_frame_size,
 };
 
 const MAGIC: &[u8] = b"YUV4MPEG2";
