@@ -19,7 +19,7 @@
 //! | [`decide`] | pure policy: grant, or deny with a reason |
 //! | [`emit`] | where events go |
 //! | [`pipeline`] | the threads, and what flows between them |
-//! | [`enrol`], [`bench`] | other compositions of the same stages |
+//! | [`enrol`], [`mod@bench`] | other compositions of the same stages |
 //! | [`cmd`] | one file a subcommand |
 //!
 //! # The way of a frame

@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -21,10 +22,10 @@ use crate::{
     detect,
     domain::{AccessEvent, Clock, Decision, Frame, SubjectId, SystemClock},
     embed,
-    emit::{EventSink, JsonLines},
+    emit::{EmitError, EventSink, JsonLines},
     enrol::EnrolSession,
     gallery::{Gallery, NewSubject, NewTemplate, Snapshot},
-    pipeline::Pipeline,
+    pipeline::{Pipeline, PipelineError},
 };
 
 /// See it work: enrols people from photos and plays a short real sequence as if it were a camera
@@ -84,8 +85,9 @@ impl Demo {
                 .map_err(|e| Failure::usage(format!("{}: cannot be made a folder for frames: {e}", dir.display())))?;
         }
         let scratch = tempfile::tempdir()?;
-        let say = |text: String| {
-            if self.json { eprintln!("{text}") } else { println!("{text}") }
+        // What people read goes where the events do not.
+        let say = |text: String| -> io::Result<()> {
+            if self.json { writeln!(io::stderr(), "{text}") } else { writeln!(io::stdout(), "{text}") }
         };
         let snapshot = enrol_everyone(&engine, scratch.path(), &say)?;
         let settings = SourceSettings {
@@ -93,22 +95,26 @@ impl Demo {
             fps: FPS,
             ..SourceSettings::new(SourceKind::Mjpeg(Self::write_sequence(scratch.path())?))
         };
-        say(format!("playing {} as if it were a camera, {FPS} frames a second", settings.name));
+        say(format!("playing {} as if it were a camera, {FPS} frames a second", settings.name))?;
 
         let seen: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
         let pipeline = self.pipeline(&engine, settings, snapshot, seen.clone())?;
         let outcome = pipeline.run(&stop_on_signals()?);
         let tally = outcome.tally;
-        outcome.result?;
+        match outcome.result {
+            // `doorward demo | head`: whoever watched has seen enough.
+            Err(PipelineError::Sink(EmitError::Closed { .. })) => return Ok(Exit::Done),
+            result => result?,
+        }
         say(format!(
             "{} frames captured, {} looked at, {} replaced by a newer one; {} faces: {} granted, {} denied",
             tally.captured, tally.seen, tally.replaced, tally.faces, tally.granted, tally.denied
-        ));
+        ))?;
         for (who, n) in seen.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            say(format!("  {who}: {n} frame{}", if *n == 1 { "" } else { "s" }));
+            say(format!("  {who}: {n} frame{}", if *n == 1 { "" } else { "s" }))?;
         }
         if let Some(dir) = &self.out {
-            say(format!("annotated frames are in {}", dir.display()));
+            say(format!("annotated frames are in {}", dir.display()))?;
         }
         Ok(if tally.granted > 0 && tally.denied > 0 { Exit::Done } else { Exit::Negative })
     }
@@ -123,7 +129,7 @@ impl Demo {
     /// The demo's gallery, in memory.
     pub(super) fn snapshot(engine: &Engine) -> Result<Arc<Snapshot>, Failure> {
         let scratch = tempfile::tempdir()?;
-        enrol_everyone(engine, scratch.path(), &|_| ())
+        enrol_everyone(engine, scratch.path(), &|_| Ok(()))
     }
 
     fn pipeline(
@@ -177,7 +183,11 @@ impl Demo {
 }
 
 /// Enrols everyone into a gallery below `scratch`.
-fn enrol_everyone(engine: &Engine, scratch: &Path, say: &dyn Fn(String)) -> Result<Arc<Snapshot>, Failure> {
+fn enrol_everyone(
+    engine: &Engine,
+    scratch: &Path,
+    say: &dyn Fn(String) -> io::Result<()>,
+) -> Result<Arc<Snapshot>, Failure> {
     let model = engine.model_id()?;
     let mut gallery = Gallery::open_or_create(&scratch.join("gallery"), None)?;
     for Person { name, photos } in ENROLLED {
@@ -202,7 +212,7 @@ fn enrol_everyone(engine: &Engine, scratch: &Path, say: &dyn Fn(String)) -> Resu
                 Err(refusal) => log::warn!("{name}, {file}: {refusal}"),
             }
         }
-        say(format!("enrolled {name} from {} photos", templates.len()));
+        say(format!("enrolled {name} from {} photos", templates.len()))?;
         let created = SystemClock.now().wall;
         let subject = NewSubject { id, name: name.into(), attributes: BTreeMap::new(), created, expires: None };
         gallery.enrol(subject, templates)?;

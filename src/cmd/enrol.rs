@@ -45,7 +45,7 @@ pub(super) struct Enrol {
     #[arg(value_name = "IMAGE", required_unless_present = "source", conflicts_with = "source")]
     images: Vec<PathBuf>,
 
-    /// Take the best frames of this source instead: a .mjpeg or .y4m file, a folder or glob, http://..., or -
+    /// Take the best frames of this source instead: a .mjpeg or .y4m file, a folder or glob, http://..., /dev/video0, or -
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
 

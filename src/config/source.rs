@@ -39,6 +39,13 @@ pub struct CameraSettings {
     pub fps: u32,
 }
 
+impl CameraSettings {
+    /// A camera asked for 640x480 at 15 frames a second: a face at a door is 100 to 300 px wide there.
+    pub fn new(device: String) -> Self {
+        Self { device, width_px: 640, height_px: 480, fps: SourceSettings::DEFAULT_FPS as u32 }
+    }
+}
+
 /// How fast a replay goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
@@ -91,8 +98,8 @@ impl SourceSettings {
         }
     }
 
-    /// The source a word on the command line means: `-`, an address, a `.mjpeg` or `.y4m` file,
-    /// else a folder or glob of pictures.
+    /// The source a word on the command line means: `-`, an address, a camera below `/dev`, a `.mjpeg`
+    /// or `.y4m` file, else a folder or glob of pictures.
     pub fn from_arg(arg: &str) -> Self {
         let path = PathBuf::from(arg);
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
@@ -100,6 +107,8 @@ impl SourceSettings {
             SourceKind::MjpegStdin
         } else if arg.starts_with("http://") || arg.starts_with("https://") {
             SourceKind::Http(arg.into())
+        } else if arg.starts_with("/dev/") {
+            SourceKind::Camera(CameraSettings::new(arg.into()))
         } else {
             match extension.as_str() {
                 "mjpeg" | "mjpg" => SourceKind::Mjpeg(path),
@@ -129,11 +138,12 @@ impl SourceSettings {
         }
         let is_camera = raw.camera.is_some();
         if let Some(device) = raw.camera {
+            let d = CameraSettings::new(device);
             kinds.push(SourceKind::Camera(CameraSettings {
-                device,
-                width_px: within("source.width_px", raw.width_px, 640, 32..=4096)?,
-                height_px: within("source.height_px", raw.height_px, 480, 32..=4096)?,
-                fps: within("source.fps", raw.fps, Self::DEFAULT_FPS, 1.0..=240.0)?.round() as u32,
+                width_px: within("source.width_px", raw.width_px, d.width_px, 32..=4096)?,
+                height_px: within("source.height_px", raw.height_px, d.height_px, 32..=4096)?,
+                fps: within("source.fps", raw.fps, d.fps as f32, 1.0..=240.0)?.round() as u32,
+                device: d.device,
             }));
         } else if raw.width_px.is_some() || raw.height_px.is_some() {
             return Err(ConfigError::Surplus {
@@ -226,5 +236,6 @@ mod tests {
         assert!(matches!(SourceSettings::from_arg("demo/door.MJPEG").kind, SourceKind::Mjpeg(_)));
         assert!(matches!(SourceSettings::from_arg("photos/*.jpg").kind, SourceKind::Images(_)));
         assert!(matches!(SourceSettings::from_arg("http://cam/").kind, SourceKind::Http(_)));
+        assert!(matches!(SourceSettings::from_arg("/dev/video0").kind, SourceKind::Camera(_)));
     }
 }

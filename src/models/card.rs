@@ -113,8 +113,9 @@ pub struct Publication {
     pub authors: String,
     /// Where it appeared.
     pub venue: String,
-    /// The year it appeared.
-    pub year: u16,
+    /// The year it appeared, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub year: Option<u16>,
     /// The loss the weights were trained with, as far as it is known.
     pub training_loss: String,
     /// The data the weights were trained on, as far as it is known.

@@ -24,7 +24,7 @@ pub(super) fn count(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Ordering::Relaxed);
 }
 
-/// A reading of [`Counters`]. When the pipeline has drained, `captured = replaced + seen` and
+/// What the stages have done. When the pipeline has drained, `captured = replaced + seen` and
 /// `probes + refused = granted + denied = emitted`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Tally {
