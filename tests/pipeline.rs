@@ -524,6 +524,21 @@ fn a_stop_ends_even_when_the_disk_is_full() {
 }
 
 #[test]
+fn a_stop_gives_a_sink_that_recovers_a_moment() {
+    let mut rig = Rig::new(vec![Step::Frame, Step::Frame, Step::Wait]);
+    rig.notebook.failures = 6;
+    let events = rig.events();
+    let (ask, outcome) = rig.start();
+    thread::sleep(Duration::from_millis(300));
+    ask.send(()).unwrap();
+    let outcome = outcome.recv_timeout(Duration::from_secs(20)).expect("the pipeline never ended");
+    outcome.result.unwrap();
+    assert!(outcome.tally.probes > 0);
+    assert_eq!(outcome.tally.emitted, outcome.tally.probes);
+    assert_eq!(events.lock().unwrap().len() as u64, outcome.tally.emitted);
+}
+
+#[test]
 fn a_sink_without_a_reader_ends_the_pipeline() {
     let mut rig = Rig::new(vec![Step::Frame, Step::Wait]);
     rig.notebook.closed = true;

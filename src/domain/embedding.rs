@@ -103,7 +103,7 @@ impl Embedding {
     /// The normalised mean of embeddings of one model: a subject's reference.
     ///
     /// # Errors
-    /// [`MeanError`](EmbeddingError) when they cancel out; `Ok(None)` for an empty list or for
+    /// [`EmbeddingError::ZeroNorm`] when they cancel out; `Ok(None)` for an empty list or for
     /// embeddings of several models.
     pub fn mean(embeddings: &[&Self]) -> Result<Option<Self>, EmbeddingError> {
         let Some(first) = embeddings.first() else {

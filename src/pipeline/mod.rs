@@ -110,12 +110,13 @@ impl Pipeline {
     pub fn run(self, stop_requests: &Receiver<()>) -> Outcome {
         let counters = Arc::new(Counters::default());
         let (token, stop) = stop_token();
+        let (calm, hurry) = stop_token();
         let (slot_in, slot_out, closer) = slot::slot();
         let (sightings_in, sightings_out) = bounded(0);
         let (events_in, events_out) = bounded(EVENT_QUEUE);
         let roster = Roster::new(self.snapshot);
 
-        let emit = EmitStage { events: events_out, stop: stop.clone(), counters: counters.clone() };
+        let emit = EmitStage { events: events_out, hurry, counters: counters.clone() };
         let capture = CaptureStage {
             open: self.source,
             reader: Reader::new(self.source_name),
@@ -138,7 +139,7 @@ impl Pipeline {
         };
         let (detector, embedder, sinks) = (self.detector, self.embedder, self.sinks);
 
-        let mut supervisor = Supervisor::new(token, closer);
+        let mut supervisor = Supervisor::new(token, calm, closer);
         // Downstream first: a stage that cannot be built closes its input before frames flow.
         supervisor.start("emit", move || emit.run(&mut sinks()?));
         supervisor.start("recognise", move || recognise.run(embedder()?.as_mut()));

@@ -24,6 +24,8 @@ struct Exit {
 pub(super) struct Supervisor {
     /// The capture's token: dropping it stops the pipeline.
     token: Option<StopToken>,
+    /// Dropping it tells the sinks that somebody waits for the end.
+    calm: Option<StopToken>,
     closer: SlotCloser<Frame>,
     exit: Sender<Exit>,
     exits: Receiver<Exit>,
@@ -34,9 +36,9 @@ pub(super) struct Supervisor {
 impl Supervisor {
     pub(super) const CAPTURE: &'static str = "capture";
 
-    pub(super) fn new(token: StopToken, closer: SlotCloser<Frame>) -> Self {
+    pub(super) fn new(token: StopToken, calm: StopToken, closer: SlotCloser<Frame>) -> Self {
         let (exit, exits) = unbounded();
-        Self { token: Some(token), closer, exit, exits, running: Vec::new(), first_error: None }
+        Self { token: Some(token), calm: Some(calm), closer, exit, exits, running: Vec::new(), first_error: None }
     }
 
     /// Starts a stage on a thread of its own. What the stage owns is dropped before its end is
@@ -91,7 +93,7 @@ impl Supervisor {
                 recv(requests) -> request => match request {
                     Ok(()) => {
                         log::info!("stopping");
-                        self.token = None;
+                        (self.token, self.calm) = (None, None);
                     }
                     // Nobody can ask any more.
                     Err(_) => requests = &deaf,
@@ -110,7 +112,7 @@ impl Supervisor {
     }
 
     fn fail(&mut self, error: PipelineError) {
-        self.token = None;
+        (self.token, self.calm) = (None, None);
         match self.first_error {
             None => self.first_error = Some(error),
             Some(_) => log::error!("{error}"),
