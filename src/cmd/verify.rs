@@ -41,7 +41,8 @@ pub(super) struct Verify {
 
 #[derive(Serialize)]
 struct Record {
-    similarity: Similarity,
+    /// `null` when a picture shows no face: a failure to acquire.
+    similarity: Option<Similarity>,
     threshold: Threshold,
     mated: bool,
 }
@@ -53,16 +54,22 @@ impl Verify {
         let mut detector = engine.build_detector()?;
         let mut embedder = engine.build_embedder()?;
         let mut embedding = |path: &Path| self.embedding(path, detector.as_mut(), embedder.as_mut());
-        let (Some(left), Some(right)) = (embedding(&self.left)?, embedding(&self.right)?) else {
-            return Ok(Exit::Negative);
+        let similarity = match (embedding(&self.left)?, embedding(&self.right)?) {
+            (Some(left), Some(right)) => Some(left.similarity(&right)?),
+            _ => None,
         };
-        let similarity = left.similarity(&right)?;
-        let record = Record { similarity, threshold: point.threshold, mated: similarity.reaches(point.threshold) };
+        let mated = similarity.is_some_and(|s| s.reaches(point.threshold));
+        let record = Record { similarity, threshold: point.threshold, mated };
         Printer::new(self.json).result(&record, || {
-            let verdict = if record.mated { "mated" } else { "not mated" };
-            format!("{verdict}: similarity {similarity}, threshold {} ({})", point.threshold, point.name)
+            let verdict = if mated { "mated" } else { "not mated" };
+            match similarity {
+                Some(similarity) => {
+                    format!("{verdict}: similarity {similarity}, threshold {} ({})", point.threshold, point.name)
+                }
+                None => format!("{verdict}: no face to compare"),
+            }
         })?;
-        Ok(if record.mated { Exit::Done } else { Exit::Negative })
+        Ok(if mated { Exit::Done } else { Exit::Negative })
     }
 
     /// `None`, said on standard error, when there is no face to compare.

@@ -111,7 +111,9 @@ fn verify_compares_one_to_one() {
     assert_eq!((strangers.code, &strangers.json()[0]["mated"]), (1, &json!(false)));
     let strict = place.run(&["verify", &obama("2009.jpg"), &obama("2010.jpg"), "--threshold", "0.99"]);
     assert_eq!(strict.code, 1, "{strict:?}");
-    assert_eq!(place.run(&["verify", &obama("2009.jpg"), &picture("no-face.jpg")]).code, 1);
+    let nobody = place.run(&["verify", &obama("2009.jpg"), &picture("no-face.jpg"), "--json"]);
+    assert_eq!((nobody.code, &nobody.json()[0]["similarity"]), (1, &Value::Null));
+    assert!(nobody.err.contains("no-face.jpg"), "{nobody:?}");
 }
 
 #[test]
