@@ -17,8 +17,9 @@ use yuv::{YuvPackedImage, YuvRange, YuvStandardMatrix, yuyv422_to_rgb};
 use super::{
     CaptureError,
     jpeg::{self, JpegWalk, Walk},
+    parts::Parts,
     side::check_frame_size,
-    source::{FrameSource, Pacing, Parts, Received},
+    source::{FrameSource, Pacing, Received},
     stop::{StopSignal, StopToken, stop_token},
 };
 use crate::{

@@ -20,7 +20,8 @@ use super::{
     framing::{Framing, Part},
     mjpeg_split::MjpegSplitter,
     multipart::MultipartSplitter,
-    source::{FrameSource, Parts},
+    parts::Parts,
+    source::FrameSource,
     stop::StopSignal,
     stream::{ByteStream, Chunk},
 };

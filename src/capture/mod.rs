@@ -25,6 +25,7 @@ mod jpeg;
 mod mjpeg_split;
 mod multipart;
 mod open;
+mod parts;
 pub mod picture;
 mod reader;
 mod replay;

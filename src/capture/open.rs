@@ -9,8 +9,9 @@ use super::{
     http,
     images::ImagesSource,
     mjpeg_split::MjpegSplitter,
+    parts::Parts,
     replay::{Open, Recording, Replay},
-    source::{FrameSource, Pacing, Parts},
+    source::{FrameSource, Pacing},
     stop::StopSignal,
     y4m::Y4mSplitter,
 };

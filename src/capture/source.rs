@@ -1,16 +1,9 @@
 //! Sources of frames, all behind one trait.
 
-use std::{sync::Arc, time::Duration};
-
 use image::RgbImage;
 
-use super::{
-    CaptureError,
-    framing::Framing,
-    stop::StopSignal,
-    stream::{ByteStream, Progress, StreamSource},
-};
-use crate::domain::{Clock, Stamp};
+use super::CaptureError;
+use crate::domain::Stamp;
 
 /// What a source gave.
 pub enum Received {
@@ -59,35 +52,4 @@ pub trait FrameSource {
     /// # Errors
     /// Names the source and why it gives no more frames. Open it again to go on.
     fn receive(&mut self) -> Result<Received, CaptureError>;
-}
-
-/// What the sources have in common.
-#[derive(Clone)]
-pub(super) struct Parts {
-    pub(super) pacing: Pacing,
-    pub(super) stall_timeout: Option<Duration>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) stop: StopSignal,
-}
-
-impl Parts {
-    pub(super) fn stream<B: ByteStream, F: Framing>(
-        &self,
-        place: String,
-        bytes: B,
-        framing: F,
-        expected: &'static str,
-    ) -> StreamSource<B, F> {
-        StreamSource {
-            place,
-            bytes,
-            framing,
-            expected,
-            pacing: self.pacing,
-            stall_timeout: self.stall_timeout,
-            clock: self.clock.clone(),
-            stop: self.stop.clone(),
-            progress: Progress::default(),
-        }
-    }
 }
