@@ -13,6 +13,11 @@ pub enum Refusal {
     NoFace,
     /// It does not say who is meant.
     SeveralFaces(usize),
+    /// The face lies on its side or upside down.
+    Turned {
+        /// How far the picture has to be turned, degrees clockwise.
+        clockwise_deg: u16,
+    },
     /// The sample is not good enough; every part that fails.
     Quality(Vec<QualityRefusal>),
     /// The person is enrolled already, under another id.
@@ -36,6 +41,7 @@ impl Refusal {
         match self {
             Self::NoFace => vec!["no-face".into()],
             Self::SeveralFaces(_) => vec!["several-faces".into()],
+            Self::Turned { .. } => vec!["turned".into()],
             Self::Quality(parts) => parts.iter().map(|r| format!("quality-{}", r.part)).collect(),
             Self::EnrolledAs { .. } => vec!["enrolled-as-another".into()],
             Self::Landmarks => vec!["landmarks".into()],
@@ -50,6 +56,9 @@ impl fmt::Display for Refusal {
         match self {
             Self::NoFace => f.write_str("no face in it"),
             Self::SeveralFaces(n) => write!(f, "{n} faces in it; crop it to the one that is meant"),
+            Self::Turned { clockwise_deg } => {
+                write!(f, "the face is not upright; turn the picture {clockwise_deg} degrees clockwise")
+            }
             Self::Quality(parts) => {
                 for (i, part) in parts.iter().enumerate() {
                     write!(f, "{}{part}", if i == 0 { "" } else { "; " })?;

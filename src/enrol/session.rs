@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use image::RgbImage;
+use image::{RgbImage, imageops};
 
 use super::Refusal;
 use crate::{
@@ -57,7 +57,33 @@ impl EnrolSession {
     /// When the detector itself fails; a picture that is not taken is a [`Refusal`], not an error.
     pub fn judge(&mut self, image: &RgbImage, subject: &SubjectId) -> Result<Result<Accepted, Refusal>, DetectError> {
         let detections = self.detector.detect(image)?;
-        Ok(self.judge_faces(image, &detections, subject))
+        let verdict = self.judge_faces(image, &detections, subject);
+        let Ok(accepted) = &verdict else { return Ok(verdict) };
+        match self.turn_needed(image, accepted.quality.detector_score)? {
+            Some(clockwise_deg) => Ok(Err(Refusal::Turned { clockwise_deg })),
+            None => Ok(verdict),
+        }
+    }
+
+    /// How far the picture has to be turned, if the detector likes it better that way than as it is.
+    ///
+    /// A detector finds faces that lie on their side, but marks them with the landmarks of an upright
+    /// one: the crop is of nobody, and no part of its quality tells. Of 150 photos of LFW none scored
+    /// higher turned than upright, and all scored higher upright than turned.
+    fn turn_needed(&mut self, image: &RgbImage, score: f32) -> Result<Option<u16>, DetectError> {
+        let turns = [
+            (90, imageops::rotate90 as fn(&RgbImage) -> RgbImage),
+            (180, imageops::rotate180),
+            (270, imageops::rotate270),
+        ];
+        let mut best = (score, None);
+        for (clockwise_deg, turn) in turns {
+            let turned = self.detector.detect(&turn(image))?.into_iter().map(|d| d.score).fold(0.0, f32::max);
+            if turned > best.0 {
+                best = (turned, Some(clockwise_deg));
+            }
+        }
+        Ok(best.1)
     }
 
     fn judge_faces(

@@ -125,6 +125,52 @@ fn no_face_and_six_faces_are_refused_with_their_reasons() {
 }
 
 #[test]
+fn poor_samples_are_refused_part_by_part() {
+    let place = Place::new();
+    place.enrol();
+    let portrait = image::open(picture("portrait.jpg")).unwrap().to_rgb8();
+    let mut dark = portrait.clone();
+    dark.iter_mut().for_each(|v| *v /= 6);
+    let save = |name: &str, image: &image::RgbImage| {
+        let path = place.path(name);
+        image.save(&path).unwrap();
+        path.display().to_string()
+    };
+    let small = image::imageops::thumbnail(&portrait, portrait.width() / 2, portrait.height() / 2);
+    for (path, reason) in [
+        (save("blurred.png", &image::imageops::blur(&portrait, 4.0)), "quality-sharpness"),
+        (save("dark.png", &dark), "quality-brightness"),
+        (save("small.png", &small), "quality-size"),
+    ] {
+        let [enrol, identify, _] = three(&place, &path);
+        let reasons = enrol.json()[0]["reasons"].clone();
+        assert!(enrol.code == 1 && reasons.as_array().unwrap().contains(&json!(reason)), "{reason}: {enrol:?}");
+        assert!(identify.code == 1 && identify.out.contains("quality-"), "{reason}: {identify:?}");
+    }
+}
+
+/// The detector finds a face on its side and gives it the landmarks of an upright one: a template of nobody.
+#[test]
+fn a_photo_on_its_side_or_upside_down_is_no_template() {
+    let place = Place::new();
+    let portrait = image::open(picture("portrait.jpg")).unwrap().to_rgb8();
+    for (turned, remedy) in [
+        (image::imageops::rotate90(&portrait), "270 degrees"),
+        (image::imageops::rotate180(&portrait), "180 degrees"),
+        (image::imageops::rotate270(&portrait), "90 degrees"),
+    ] {
+        let path = place.path("turned.png");
+        turned.save(&path).unwrap();
+        let said = place.run(&["enrol", "Somebody", path.to_str().unwrap(), "--gallery", &place.gallery(), "--json"]);
+        let refused = &said.json()[0];
+        assert_eq!(said.code, 1, "{said:?}");
+        assert_eq!(refused["reasons"], json!(["turned"]), "{refused}");
+        assert!(refused["text"].as_str().unwrap().contains(&format!("turn the picture {remedy}")), "{refused}");
+        assert!(!place.path("gallery").exists());
+    }
+}
+
+#[test]
 fn a_wrong_configuration_names_key_and_value() {
     let place = Place::new();
     place.enrol();
