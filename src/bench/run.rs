@@ -108,7 +108,7 @@ impl Bench {
             faces: self.faces,
             frames_per_s: (n as f64 / spent.as_secs_f64() * 10.0).round() / 10.0,
             rss_mb: peak_rss_mb(),
-            engine: "tract f32".into(),
+            engine: nn::ENGINE.into(),
             isa: nn::isa().into(),
             threads: 1,
         })

@@ -54,11 +54,6 @@ impl Reader {
         }
     }
 
-    /// Frames handed out so far.
-    pub fn received(&self) -> u64 {
-        self.next_seq - self.corrupt
-    }
-
     /// Frames that could not be decoded so far.
     pub fn corrupt(&self) -> u64 {
         self.corrupt

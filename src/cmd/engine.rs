@@ -46,6 +46,8 @@ pub(super) struct Engine {
     pub(super) detector: DetectorSettings,
     pub(super) quality: QualityLimits,
     recogniser: RecogniserSettings,
+    /// The operating point named on the command line.
+    asked_point: Option<Arc<str>>,
     policy: crate::config::PolicySettings,
     /// Folder of the gallery, where the configuration names one.
     pub(super) gallery_dir: Option<PathBuf>,
@@ -74,6 +76,7 @@ impl EngineArgs {
         }
         if let Some(name) = &self.operating_point {
             engine.recogniser.threshold = ThresholdChoice::OperatingPoint(name.as_str().into());
+            engine.asked_point = Some(name.as_str().into());
         }
         if let Some(cosine) = self.threshold {
             let threshold = Threshold::new(cosine).filter(|_| cosine > 0.0).ok_or_else(|| {
@@ -93,6 +96,7 @@ impl Engine {
             detector: DetectorSettings::default(),
             quality: QualityLimits::default(),
             recogniser: RecogniserSettings::default(),
+            asked_point: None,
             policy: crate::config::PolicySettings::default(),
             gallery_dir: None,
         })
@@ -105,6 +109,7 @@ impl Engine {
             detector: config.detector,
             quality: config.quality,
             recogniser: config.recogniser.clone(),
+            asked_point: None,
             policy: config.policy,
             gallery_dir: config.gallery_dir.clone(),
         })
@@ -147,26 +152,19 @@ impl Engine {
         self.operating_point(name, Comparison::OneToMany)
     }
 
-    /// The threshold for one-to-one comparison: a fixed one, else the first the model's card has.
+    /// The threshold for one-to-one comparison: the one asked for on the command line, else the first that the model's
+    /// card has (a configuration names the point of the door, which is for one-to-many search).
     pub(super) fn one_to_one(&self) -> Result<OperatingPoint, Failure> {
         if let ThresholdChoice::Fixed(threshold) = self.recogniser.threshold {
             return Ok(OperatingPoint { name: "fixed".into(), threshold });
         }
+        if let Some(name) = &self.asked_point {
+            return self.operating_point(name, Comparison::OneToOne);
+        }
         let card = self.recogniser()?;
-        let named = match &self.recogniser.threshold {
-            ThresholdChoice::OperatingPoint(name) => {
-                card.operating_points.iter().find(|p| p.name.as_str() == &**name && p.kind == Comparison::OneToOne)
-            }
-            ThresholdChoice::Fixed(_) => None,
-        };
-        let point = named
-            .or_else(|| card.operating_points.iter().find(|p| p.kind == Comparison::OneToOne))
-            .ok_or_else(|| {
-                Failure::usage(format!(
-                    "model {}: no operating point for one-to-one comparison; give --threshold",
-                    card.id
-                ))
-            })?;
+        let point = card.operating_points.iter().find(|p| p.kind == Comparison::OneToOne).ok_or_else(|| {
+            Failure::usage(format!("model {}: no operating point for one-to-one comparison; give --threshold", card.id))
+        })?;
         self.operating_point(&point.name, Comparison::OneToOne)
     }
 

@@ -114,6 +114,9 @@ impl Enrol {
         self.check_identity(&id, existing.as_ref())?;
         let model = engine.model_id()?;
         let snapshot = existing.as_ref().map(|gallery| gallery.snapshot(&model)).transpose()?;
+        if let Some(end) = self.expires.filter(|end| *end <= SystemClock.now().wall) {
+            log::warn!("{id}: the enrolment ended {end:.0}, it will be denied as expired");
+        }
         let judged = self.judge(&engine, snapshot, &id)?;
 
         let mut printer = Printer::new(self.json);

@@ -27,6 +27,11 @@ impl ModelId {
     pub fn sha256(&self) -> &[u8; 32] {
         &self.sha256
     }
+
+    /// The same as 64 hexadecimal digits.
+    pub fn sha256_hex(&self) -> String {
+        self.sha256.iter().map(|b| format!("{b:02x}")).collect()
+    }
 }
 
 impl fmt::Display for ModelId {

@@ -76,7 +76,7 @@ impl<'a> EventRecord<'a> {
             subject: event.decision.subject().map(|s| s.as_str()),
             name: event.name.as_deref(),
             similarity: event.similarity.filter(|_| scores),
-            model: ModelRecord { id: event.model.name(), sha256: hex(event.model.sha256()) },
+            model: ModelRecord { id: event.model.name(), sha256: event.model.sha256_hex() },
             operating_point: &event.operating_point,
             source: event.at.source.as_str(),
             frame: event.at.seq,
@@ -104,8 +104,4 @@ impl From<Stamp> for StampRecord {
 /// Milliseconds with three decimals.
 fn millis(d: Duration) -> f64 {
     (d.as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -88,7 +88,7 @@ impl ReferenceRecord {
     }
 
     pub fn is_of(&self, model: &ModelId) -> bool {
-        self.model.name == model.name() && self.model.sha256 == hex(model.sha256())
+        self.model.name == model.name() && self.model.sha256 == model.sha256_hex()
     }
 
     pub fn model(&self) -> Result<ModelId, GalleryError> {
@@ -102,7 +102,7 @@ impl ReferenceRecord {
 
 impl ModelRecord {
     fn new(model: &ModelId) -> Self {
-        Self { name: model.name().into(), sha256: hex(model.sha256()) }
+        Self { name: model.name().into(), sha256: model.sha256_hex() }
     }
 
     fn check(&self) -> Result<ModelId, GalleryError> {

@@ -108,6 +108,9 @@ pub enum NnError {
     },
 }
 
+/// Who computes, and in which precision; a report for people and benchmarks.
+pub const ENGINE: &str = "tract f32";
+
 /// The best instruction set of this CPU that matters for inference, such as `x86-64 avx512vnni` or `aarch64 dotprod`.
 ///
 /// It is a report for people and benchmarks; the engine chooses its kernels by its own detection.

@@ -1,7 +1,5 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::Serialize;
-
 /// What the stages have done so far. Written by one stage each, read by anyone.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -26,7 +24,7 @@ pub(super) fn count(counter: &AtomicU64, n: u64) {
 
 /// What the stages have done. When the pipeline has drained, `captured = replaced + seen` and
 /// `probes + refused = granted + denied = emitted`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// Pictures received and decoded.
     pub captured: u64,

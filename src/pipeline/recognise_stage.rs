@@ -75,8 +75,8 @@ impl RecogniseStage {
                     stages: verdict.stages,
                 };
                 sequence += 1;
-                let verdict = if event.decision.is_granted() { &self.counters.granted } else { &self.counters.denied };
-                count(verdict, 1);
+                let decided = if event.decision.is_granted() { &self.counters.granted } else { &self.counters.denied };
+                count(decided, 1);
                 if self.witness.is_some() {
                     told.push(event.clone());
                 }

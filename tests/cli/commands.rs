@@ -111,6 +111,9 @@ fn verify_compares_one_to_one() {
     assert_eq!((strangers.code, &strangers.json()[0]["mated"]), (1, &json!(false)));
     let strict = place.run(&["verify", &obama("2009.jpg"), &obama("2010.jpg"), "--threshold", "0.99"]);
     assert_eq!(strict.code, 1, "{strict:?}");
+    let point = |name| place.run(&["verify", &obama("2009.jpg"), &obama("2010.jpg"), "--operating-point", name]);
+    assert_eq!(point("fmr-0.001").code, 0);
+    assert_eq!((point("fpir-0.01").code, point("perfect").code), (2, 2), "never another point than the one asked for");
     let nobody = place.run(&["verify", &obama("2009.jpg"), &picture("no-face.jpg"), "--json"]);
     assert_eq!((nobody.code, &nobody.json()[0]["similarity"]), (1, &Value::Null));
     assert!(nobody.err.contains("no-face.jpg"), "{nobody:?}");
@@ -227,14 +230,33 @@ fn help_has_examples_and_every_command() {
 #[test]
 fn a_reader_that_leaves_early_is_no_failure() {
     let place = Place::new();
-    let command = format!(
-        "{} gallery list --gallery {} --json | true; exit ${{PIPESTATUS[0]}}",
-        env!("CARGO_BIN_EXE_doorward"),
-        place.gallery()
-    );
     place.enrol();
-    let status = std::process::Command::new("bash").args(["-c", &command]).status().unwrap();
-    assert_eq!(status.code(), Some(0));
+    // The read end is gone before the first byte is written.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_doorward"))
+        .args(["gallery", "list", "--json", "--gallery", &place.gallery()])
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert_eq!(said, "");
+}
+
+#[test]
+fn an_expired_enrolment_is_denied_by_name() {
+    let place = Place::new();
+    let gallery = place.gallery();
+    let photo = obama("2009.jpg");
+    let said = place.run(&["enrol", "Barack Obama", &photo, "--expires", "2020-01-01", "--gallery", &gallery]);
+    assert!(said.code == 0 && said.err.contains("expired"), "{said:?}");
+    let said = place.run(&["identify", &photo, "--json", "--gallery", &gallery]);
+    let face = &said.json()[0]["faces"][0];
+    assert_eq!((said.code, &face["decision"], &face["reason"]), (1, &json!("denied"), &json!("expired")));
+    assert_eq!(face["subject"], "barack-obama");
 }
 
 #[test]

@@ -141,3 +141,23 @@ fn realtime_keeps_the_recorded_pace() {
     let live = place.file("live.toml", "[source]\ncommand = ['cat', '/dev/null']\n");
     assert_eq!(place.run(&["run", "--config", &live, "--realtime", "--gallery", &place.gallery()]).code, 2);
 }
+
+#[test]
+fn corrupt_frames_are_counted_skipped_and_said_once_a_burst() {
+    let place = Place::new();
+    place.enrol();
+    let stream = fs::read(project("demo/door.mjpeg")).unwrap();
+    let starts: Vec<usize> =
+        stream.windows(3).enumerate().filter(|(_, w)| *w == [0xff, 0xd8, 0xff]).map(|(i, _)| i).collect();
+    let frame = |n: usize| &stream[starts[n]..starts[n + 1]];
+    let cut = |n: usize| &frame(n)[..frame(n).len() / 2];
+    let part = place
+        .file("part.mjpeg", [frame(81), frame(82), cut(83), cut(84), cut(85), frame(86), cut(87), frame(88)].concat());
+    let config = place.file("door.toml", format!("[source]\nmjpeg = '{part}'\n"));
+    let said = place.run(&["run", "-v", "--config", &config, "--gallery", &place.gallery()]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let numbers: Vec<u64> = said.json().iter().map(|e| e["frame"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [0, 1, 5, 7], "a corrupt frame uses up its number");
+    assert_eq!(said.err.matches("corrupt frame skipped").count(), 2, "once a burst: {said:?}");
+    assert!(said.err.contains("3 corrupt frames in a row") && said.err.contains("(4 corrupt)"), "{said:?}");
+}
