@@ -1,0 +1,223 @@
+//! Runs one ONNX graph on one engine and says how long it takes: what `benches/peers/run.py` holds beside other engines.
+//!
+//! ```text
+//! infer MODEL.onnx INPUT.bin --shape 1x3x112x112 [--stock] [--threads N] [--clock wall|cpu]
+//! ```
+//!
+//! `INPUT.bin` holds one or more inputs of that shape, one after the other: little-endian `f32`, row-major. The first line on
+//! standard output says, as JSON, which engine is ready, on which instruction set, and how long loading took. Then each line
+//! on standard input is answered by one line:
+//!
+//! - a count `N`: that many runs over the inputs in turn; their times in milliseconds, separated by spaces
+//! - `output I`: the outputs for input `I` (from 0) by their names, as JSON
+//!
+//! When standard input ends, the last line tells the most memory the process ever held.
+
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Parser, ValueEnum};
+use doorward::nn::{self, Graph, Tensor};
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Map, Value, json};
+use tract_onnx::prelude::{
+    DatumExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, Tensor as TractTensor, TypedSimpleState, tvec,
+};
+
+/// Runs one ONNX graph and says how long it takes.
+#[derive(Parser)]
+struct Arguments {
+    /// The graph.
+    model: PathBuf,
+    /// Its inputs, one after the other: little-endian f32, row-major.
+    inputs: PathBuf,
+    /// The shape of one input.
+    #[arg(long, value_parser = parse_shape)]
+    shape: Shape,
+    /// tract as it comes, without doorward's own operators.
+    #[arg(long)]
+    stock: bool,
+    /// Threads of one inference.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// What is read before and after a run: the clock on the wall, or the processor time of this process.
+    #[arg(long, value_enum, default_value_t = Clock::Wall)]
+    clock: Clock,
+}
+
+/// The length of each axis.
+#[derive(Clone)]
+struct Shape(Vec<usize>);
+
+fn parse_shape(text: &str) -> Result<Shape, String> {
+    let axes: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
+    match axes {
+        Ok(axes) if axes.iter().all(|&length| length > 0) => Ok(Shape(axes)),
+        _ => Err("a shape is written like 1x3x112x112".to_owned()),
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Clock {
+    Wall,
+    Cpu,
+}
+
+impl Clock {
+    /// How long `work` takes, in milliseconds.
+    fn time_ms<T>(self, work: impl FnOnce() -> T) -> (f64, T) {
+        match self {
+            Clock::Wall => {
+                let start = Instant::now();
+                let done = work();
+                (start.elapsed().as_secs_f64() * 1e3, done)
+            }
+            Clock::Cpu => {
+                let start = cpu_ms();
+                let done = work();
+                (cpu_ms() - start, done)
+            }
+        }
+    }
+}
+
+/// The processor time this process has taken so far.
+fn cpu_ms() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
+}
+
+/// A loaded graph on either engine.
+enum Engine {
+    Doorward(Box<Graph>),
+    Stock(Box<Stock>),
+}
+
+/// tract without anything of ours.
+struct Stock {
+    state: TypedSimpleState,
+    shape: Vec<usize>,
+    output_names: Vec<String>,
+}
+
+impl Engine {
+    fn load(model: &Path, shape: &[usize], stock: bool, threads: usize) -> Result<Engine> {
+        ensure!(threads == 1, "an inference has one thread so far, not {threads}");
+        let onnx = std::fs::read(model).with_context(|| format!("cannot read {}", model.display()))?;
+        if !stock {
+            return Ok(Engine::Doorward(Box::new(Graph::load(&model.display().to_string(), &onnx, shape)?)));
+        }
+        let importer = tract_onnx::onnx().with_ignore_value_info(true);
+        let proto = importer.proto_model_for_read(&mut onnx.as_slice())?;
+        let graph = proto.graph.as_ref().context("the file holds no graph")?;
+        let output_names = graph.output.iter().map(|output| output.name.clone()).collect();
+        let plan = importer
+            .model_for_proto_model(&proto)?
+            .with_input_fact(0, f32::fact(shape).into())?
+            .into_optimized()?
+            .into_runnable()?;
+        Ok(Engine::Stock(Box::new(Stock { state: plan.spawn()?, shape: shape.to_vec(), output_names })))
+    }
+
+    /// The engine's name, with its precision.
+    fn name(&self) -> &'static str {
+        match self {
+            Engine::Doorward(_) => nn::ENGINE,
+            Engine::Stock(_) => "tract as it comes",
+        }
+    }
+
+    fn output_names(&self) -> &[String] {
+        match self {
+            Engine::Doorward(graph) => graph.output_names(),
+            Engine::Stock(stock) => &stock.output_names,
+        }
+    }
+
+    /// One inference: the outputs' values in the file's order.
+    fn run(&mut self, input: &Tensor) -> Result<Vec<Vec<f32>>> {
+        match self {
+            Engine::Doorward(graph) => Ok(graph.run(input)?.into_iter().map(Tensor::into_data).collect()),
+            Engine::Stock(stock) => {
+                let input = TractTensor::from_shape(&stock.shape, input.data())?;
+                let outputs = stock.state.run(tvec!(input.into_tvalue()))?;
+                outputs.iter().map(|output| Ok(output.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())).collect()
+            }
+        }
+    }
+}
+
+/// The inputs in `file`, each of `shape`.
+fn read_inputs(file: &Path, shape: &[usize]) -> Result<Vec<Tensor>> {
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let one = shape.iter().product::<usize>() * size_of::<f32>();
+    ensure!(
+        !bytes.is_empty() && bytes.len() % one == 0,
+        "{} holds {} bytes, not a multiple of the {one} of one input",
+        file.display(),
+        bytes.len()
+    );
+    let (values, _) = bytes.as_chunks::<4>();
+    values
+        .chunks_exact(one / 4)
+        .map(|input| Ok(Tensor::new(shape.to_vec(), input.iter().map(|value| f32::from_le_bytes(*value)).collect())?))
+        .collect()
+}
+
+/// The most memory this process ever held, if the system tells.
+fn peak_rss_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(peak.trim().strip_suffix(" kB")?.parse::<f64>().ok()? / 1024.0)
+}
+
+fn main() -> ExitCode {
+    match serve(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // In one line: who started this process quotes the last it said.
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Loads, and answers until standard input ends.
+fn serve(arguments: &Arguments) -> Result<()> {
+    let inputs = read_inputs(&arguments.inputs, &arguments.shape.0)?;
+    // Reading the file is part of loading.
+    let (load_ms, engine) =
+        Clock::Wall.time_ms(|| Engine::load(&arguments.model, &arguments.shape.0, arguments.stock, arguments.threads));
+    let mut engine = engine?;
+    let mut answers = std::io::stdout().lock();
+    writeln!(answers, "{}", json!({ "engine": engine.name(), "isa": nn::isa(), "load_ms": load_ms }))?;
+    answers.flush()?;
+
+    let mut next = inputs.iter().cycle();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        if let Some(index) = line.strip_prefix("output ") {
+            let input = index.parse().ok().and_then(|index: usize| inputs.get(index));
+            let Some(input) = input else { bail!("there is no input {index}, the last is {}", inputs.len() - 1) };
+            let values = engine.run(input)?;
+            let outputs: Map<String, Value> =
+                engine.output_names().iter().cloned().zip(values.into_iter().map(Value::from)).collect();
+            writeln!(answers, "{}", Value::Object(outputs))?;
+        } else {
+            let count: usize = line.parse().with_context(|| format!("neither a count nor an output: {line}"))?;
+            let mut times_ms = Vec::with_capacity(count);
+            for input in next.by_ref().take(count) {
+                let (time_ms, outputs) = arguments.clock.time_ms(|| engine.run(input));
+                outputs?;
+                times_ms.push(format!("{time_ms:.5}"));
+            }
+            writeln!(answers, "{}", times_ms.join(" "))?;
+        }
+        answers.flush()?;
+    }
+    writeln!(answers, "{}", json!({ "peak_rss_mb": peak_rss_mb() }))?;
+    Ok(())
+}
