@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
-use doorward::nn::{self, Graph, Tensor};
+use doorward::nn::{Graph, ISA_VARIABLE, Isa, Tensor};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value, json};
 use tract_onnx::prelude::{
@@ -105,11 +105,14 @@ struct Stock {
 
 impl Engine {
     fn load(model: &Path, shape: &[usize], stock: bool, threads: usize) -> Result<Engine> {
-        ensure!(threads == 1, "an inference has one thread so far, not {threads}");
         let onnx = std::fs::read(model).with_context(|| format!("cannot read {}", model.display()))?;
         if !stock {
-            return Ok(Engine::Doorward(Box::new(Graph::load(&model.display().to_string(), &onnx, shape)?)));
+            let isa = Isa::choose(std::env::var(ISA_VARIABLE).ok().as_deref()).map_err(Error::msg)?;
+            let engine = doorward::nn::Engine { isa, threads };
+            let graph = Graph::load_with(&model.display().to_string(), &onnx, shape, engine)?;
+            return Ok(Engine::Doorward(Box::new(graph)));
         }
+        ensure!(threads == 1, "stock tract has one thread here, not {threads}");
         let importer = tract_onnx::onnx().with_ignore_value_info(true);
         let proto = importer.proto_model_for_read(&mut onnx.as_slice())?;
         let graph = proto.graph.as_ref().context("the file holds no graph")?;
@@ -125,8 +128,16 @@ impl Engine {
     /// The engine's name, with its precision.
     fn name(&self) -> &'static str {
         match self {
-            Engine::Doorward(_) => nn::ENGINE,
+            Engine::Doorward(graph) => graph.engine_name(),
             Engine::Stock(_) => "tract as it comes",
+        }
+    }
+
+    /// The family of int8 kernels, or the processor's architecture where the engine chooses by itself.
+    fn isa(&self) -> &'static str {
+        match self {
+            Engine::Doorward(graph) => graph.engine().isa.name(),
+            Engine::Stock(_) => std::env::consts::ARCH,
         }
     }
 
@@ -193,7 +204,7 @@ fn serve(arguments: &Arguments) -> Result<()> {
         Clock::Wall.time_ms(|| Engine::load(&arguments.model, &arguments.shape.0, arguments.stock, arguments.threads));
     let mut engine = engine?;
     let mut answers = std::io::stdout().lock();
-    writeln!(answers, "{}", json!({ "engine": engine.name(), "isa": nn::isa(), "load_ms": load_ms }))?;
+    writeln!(answers, "{}", json!({ "engine": engine.name(), "isa": engine.isa(), "load_ms": load_ms }))?;
     answers.flush()?;
 
     let mut next = inputs.iter().cycle();

@@ -1,5 +1,6 @@
 //! One network, loaded for one input size.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -10,12 +11,30 @@ use tract_onnx::prelude::{
 };
 use tract_onnx::tract_hir::internal::{ensure, format_err};
 
-use super::{NnError, Tensor, prelu};
+use super::qdq::{self, Quantisation};
+use super::team::Team;
+use super::{Isa, NnError, Tensor, operator, prelu};
 
-/// A loaded and optimised ONNX graph with one `f32` input of a fixed shape.
+/// How graphs are computed: on which instructions and how many threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Engine {
+    /// The family of int8 kernels.
+    pub isa: Isa,
+    /// Threads that share the work of one inference, the caller's among them.
+    pub threads: usize,
+}
+
+impl Default for Engine {
+    /// The best kernels this processor runs, one thread.
+    fn default() -> Engine {
+        Engine { isa: Isa::best(), threads: 1 }
+    }
+}
+
+/// A loaded and optimised ONNX graph with one input of a fixed shape, `f32` or quantised at once.
 ///
 /// It keeps its working state and its input buffer between runs, hence `&mut self` in [`run`](Graph::run): a thread owns its
-/// own graph. Loading takes tens of milliseconds; load once.
+/// own graph. Loading takes milliseconds; load once.
 pub struct Graph {
     name: String,
     input_shape: Vec<usize>,
@@ -23,6 +42,27 @@ pub struct Graph {
     state: TypedSimpleState,
     /// Shared with the engine during a run only, so that it can be written again afterwards without a new allocation.
     input: Arc<TractTensor>,
+    entry: Entry,
+    team: Arc<Team>,
+    precision: Precision,
+    engine: Engine,
+}
+
+/// What the plan takes.
+enum Entry {
+    /// The values themselves.
+    Float,
+    /// Their stored bytes, pixel by pixel; the buffer holds the values on their way there.
+    Bytes(Quantisation, Vec<f32>),
+}
+
+/// In which numbers a graph is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// All in `f32`.
+    Float,
+    /// Quantised groups in int8, the rest in `f32`.
+    Int8,
 }
 
 impl std::fmt::Debug for Graph {
@@ -32,34 +72,74 @@ impl std::fmt::Debug for Graph {
 }
 
 impl Graph {
+    /// [`load_with`](Graph::load_with) the default [`Engine`].
+    ///
+    /// # Errors
+    /// As `load_with`.
+    pub fn load(name: &str, onnx: &[u8], input_shape: &[usize]) -> Result<Graph, NnError> {
+        Graph::load_with(name, onnx, input_shape, Engine::default())
+    }
+
     /// Loads a graph from the bytes of an ONNX file, for inputs of `input_shape`.
     ///
     /// The input may have another size than the file declares, as far as the network allows it: shapes that the file states for
-    /// outputs and inner values are not believed but worked out anew. `name` stands in every error.
+    /// outputs and inner values are not believed but worked out anew. `name` stands in every error. Of a quantised file (QDQ
+    /// form), what can be computed in int8 is; the nodes that stay in float are logged.
     ///
     /// # Errors
     /// [`NnError::Load`] when the bytes are no ONNX graph, the graph has not exactly one input, an operator is not supported
     /// or the network does not fit the shape.
-    pub fn load(name: &str, onnx: &[u8], input_shape: &[usize]) -> Result<Graph, NnError> {
+    pub fn load_with(name: &str, onnx: &[u8], input_shape: &[usize], engine: Engine) -> Result<Graph, NnError> {
         let refuse = |reason| NnError::Load { model: name.to_owned(), input_shape: input_shape.to_vec(), reason };
+        let team = Team::new(engine.threads.max(1)).map_err(|error| refuse(format!("no thread can be started: {error}")))?;
+        let team = Arc::new(team);
         // The importer indexes by what the file says in places: a file made by hand could make it panic.
-        let (plan, output_names) = catch_unwind(AssertUnwindSafe(|| plan(onnx, input_shape)))
+        let planned = catch_unwind(AssertUnwindSafe(|| Planned::new(onnx, input_shape, engine.isa, &team)))
             .map_err(|_| refuse("the importer gave up on a malformed graph".to_owned()))?
             .map_err(|error| refuse(format!("{error:#}")))?;
-        let state = plan.spawn().map_err(|error| refuse(format!("{error:#}")))?;
-        let input = TractTensor::zero::<f32>(input_shape).map_err(|error| refuse(format!("{error:#}")))?;
+        if !planned.float_nodes.is_empty() {
+            log::info!("model {name}: computed in float: {}", planned.float_nodes.join(", "));
+        }
+        let state = planned.plan.spawn().map_err(|error| refuse(format!("{error:#}")))?;
+        let buffer = match &planned.entry {
+            Entry::Float => TractTensor::zero::<f32>(input_shape),
+            Entry::Bytes(..) => TractTensor::zero::<u8>(&pixels_shape(input_shape)),
+        };
+        let input = buffer.map_err(|error| refuse(format!("{error:#}")))?;
         Ok(Graph {
             name: name.to_owned(),
             input_shape: input_shape.to_vec(),
-            output_names,
+            output_names: planned.output_names,
             state,
             input: Arc::new(input),
+            entry: planned.entry,
+            team,
+            precision: planned.precision,
+            engine,
         })
     }
 
     /// The input shape this graph was loaded for.
     pub fn input_shape(&self) -> &[usize] {
         &self.input_shape
+    }
+
+    /// Who computes it and in which numbers, for reports.
+    pub fn engine_name(&self) -> &'static str {
+        match self.precision {
+            Precision::Float => "tract f32",
+            Precision::Int8 => "tract int8",
+        }
+    }
+
+    /// How it is computed.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// In which numbers it is computed.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The outputs' names in the order in which [`run`](Graph::run) returns them, which is the file's.
@@ -99,9 +179,18 @@ impl Graph {
 
     fn infer(&mut self, fill: impl FnOnce(&mut [f32])) -> TractResult<Vec<Tensor>> {
         // After a run that failed half-way the engine may still hold the buffer; then this makes a new one.
-        let buffer = Arc::make_mut(&mut self.input);
-        fill(buffer.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?);
+        let mut buffer = Arc::make_mut(&mut self.input).try_as_plain_ram_mut()?;
+        match &mut self.entry {
+            Entry::Float => fill(buffer.as_slice_mut::<f32>()?),
+            Entry::Bytes(quantisation, values) => {
+                fill(values);
+                let (channels, places) = (self.input_shape[1], self.input_shape[2] * self.input_shape[3]);
+                quantisation.quantise(values, places, channels, buffer.as_slice_mut::<u8>()?);
+            }
+        }
+        let awake = self.team.wake();
         let outputs = self.state.run(tvec!(self.input.clone().into_tvalue()));
+        drop(awake);
         if outputs.is_err() {
             self.state.reset_turn()?;
         }
@@ -115,21 +204,53 @@ impl Graph {
     }
 }
 
-/// Imports and optimises.
-fn plan(mut onnx: &[u8], input_shape: &[usize]) -> TractResult<(Arc<TypedSimplePlan>, Vec<String>)> {
-    let mut importer = tract_onnx::onnx().with_ignore_value_info(true);
-    prelu::register(&mut importer);
-    let proto: ModelProto = importer.proto_model_for_read(&mut onnx)?;
-    let graph = proto.graph.as_ref().ok_or_else(|| format_err!("the file holds no graph"))?;
-    let output_names: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
-    ensure!(!output_names.is_empty(), "the graph has no output");
+/// NCHW to NHWC.
+fn pixels_shape(shape: &[usize]) -> [usize; 4] {
+    [1, shape[2], shape[3], shape[1]]
+}
 
-    let model = importer.model_for_proto_model(&proto)?;
-    ensure!(model.inputs.len() == 1, "the graph has {} inputs, one is expected", model.inputs.len());
-    let model = model.with_input_fact(0, f32::fact(input_shape).into())?.into_optimized()?;
-    for (name, outlet) in output_names.iter().zip(&model.outputs) {
-        let fact = model.outlet_fact(*outlet)?;
-        ensure!(fact.datum_type == f32::datum_type(), "output {name} is {:?}, f32 is expected", fact.datum_type);
+/// A graph imported, fused and optimised.
+struct Planned {
+    plan: Arc<TypedSimplePlan>,
+    output_names: Vec<String>,
+    entry: Entry,
+    precision: Precision,
+    float_nodes: Vec<String>,
+}
+
+impl Planned {
+    fn new(mut onnx: &[u8], input_shape: &[usize], isa: Isa, team: &Arc<Team>) -> TractResult<Planned> {
+        let mut importer = tract_onnx::onnx().with_ignore_value_info(true);
+        prelu::register(&mut importer);
+        operator::register(&mut importer);
+        let mut proto: ModelProto = importer.proto_model_for_read(&mut onnx)?;
+        let graph = proto.graph.as_ref().ok_or_else(|| format_err!("the file holds no graph"))?;
+        let output_names: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
+        ensure!(!output_names.is_empty(), "the graph has no output");
+        ensure!(!graph.node.iter().any(|node| node.op_type == qdq::NODE_TYPE), "the operator type {} is for inner use", qdq::NODE_TYPE);
+
+        let (mut entry, mut precision, mut float_nodes) = (Entry::Float, Precision::Float, Vec::new());
+        let mut steps = HashMap::new();
+        if let Some(fused) = qdq::fuse(graph) {
+            proto.graph = Some(fused.graph);
+            (precision, float_nodes, steps) = (Precision::Int8, fused.float_nodes, fused.steps);
+            if let Some(quantisation) = fused.input {
+                ensure!(input_shape.len() == 4 && input_shape[0] == 1, "the input is one picture, not {input_shape:?}");
+                entry = Entry::Bytes(quantisation, vec![0.0; input_shape.iter().product()]);
+            }
+        }
+        let mut model = importer.model_for_proto_model(&proto)?;
+        ensure!(model.inputs.len() == 1, "the graph has {} inputs, one is expected", model.inputs.len());
+        operator::bind(&mut model, &steps, isa, team);
+        let fact = match &entry {
+            Entry::Float => f32::fact(input_shape),
+            Entry::Bytes(..) => u8::fact(pixels_shape(input_shape)),
+        };
+        let model = model.with_input_fact(0, fact.into())?.into_optimized()?;
+        for (name, outlet) in output_names.iter().zip(&model.outputs) {
+            let fact = model.outlet_fact(*outlet)?;
+            ensure!(fact.datum_type == f32::datum_type(), "output {name} is {:?}, f32 is expected", fact.datum_type);
+        }
+        Ok(Planned { plan: model.into_runnable()?, output_names, entry, precision, float_nodes })
     }
-    Ok((model.into_runnable()?, output_names))
 }

@@ -8,9 +8,18 @@
 //! (the `prelu` file says why and how).
 
 mod graph;
+#[allow(unsafe_code, reason = "vector instructions; each block carries its proof")]
+mod int8;
+mod isa;
+#[allow(unsafe_code, reason = "threads write disjoint parts of one tensor")]
+mod operator;
 mod prelu;
+mod qdq;
+#[allow(unsafe_code, reason = "a job is shared by reference with threads that outlive it")]
+mod team;
 
-pub use graph::Graph;
+pub use graph::{Engine, Graph, Precision};
+pub use isa::{ISA_VARIABLE, Isa};
 
 /// A dense tensor of `f32` values in row-major order.
 #[derive(Clone, PartialEq)]

@@ -1,0 +1,15 @@
+//! The int8 engine: quantised convolutions with everything that follows them fused in.
+mod aligned;
+mod conv;
+mod epilogue;
+mod grid;
+mod kernel;
+mod packed;
+mod pool;
+
+pub use aligned::Aligned;
+pub use conv::{Conv, PlannedConv};
+pub use epilogue::{Activation, Epilogue, Residual};
+pub use grid::Grid;
+pub use kernel::Output;
+pub use pool::{Enlarge, MaxPool};

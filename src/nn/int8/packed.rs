@@ -1,0 +1,259 @@
+//! Weights and constants in the order in which a kernel family reads them.
+
+use super::aligned::Aligned;
+use super::epilogue::{Activation, Epilogue, Residual};
+
+/// How a family wants weights laid out.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// Output channels computed together, the widest first; each divides the next wider, the last divides 16.
+    pub panels: &'static [usize],
+    /// Inputs that one multiply-add instruction sums up.
+    pub step: usize,
+    /// Bytes a weight takes: 1, or 2 for families that multiply 16-bit values.
+    pub weight_bytes: usize,
+    /// What the kernel takes away from a stored byte before it multiplies: 0, or 128 where it needs signed bytes.
+    pub excess: i32,
+    /// The output channel, counted from the panel's first, that lane `lane` of a panel of `width` computes for int8 output.
+    /// Float output is in natural order.
+    pub order: fn(width: usize, lane: usize) -> usize,
+    /// Bytes of activations that the depthwise kernel takes at once: 16, 32 or 64.
+    pub chunk: usize,
+    /// Taps that one instruction of the depthwise kernel sums up.
+    pub taps: usize,
+    /// The byte of a chunk that lane `lane` of the depthwise kernel's sums belongs to.
+    pub chunk_order: fn(lane: usize) -> usize,
+    /// Weights of -128 are not allowed: the kernel's 16-bit sums of pairs could overflow.
+    pub symmetric: bool,
+}
+
+/// The constants of [`Epilogue`] in kernel order, one an output lane; lanes beyond the last channel hold zeros.
+#[derive(Debug, Clone)]
+pub struct Constants {
+    /// What every sum starts with: `-(zero - excess)` times the sum of the weights.
+    pub start: Aligned<i32>,
+    /// See [`Epilogue`].
+    pub multiplier: Aligned<f32>,
+    /// See [`Epilogue`]; several sets where the bias depends on the place (see `Conv::edge_bias`), the interior's first.
+    pub bias: Vec<Aligned<f32>>,
+    /// Slopes below zero; empty for none.
+    pub slopes: Aligned<f32>,
+    /// Where the slopes act.
+    pub order: SlopeOrder,
+    /// See [`Epilogue`].
+    pub residual: Option<Residual>,
+    /// See [`Epilogue`]; empty for none.
+    pub shift: Aligned<f32>,
+    /// See [`Epilogue`].
+    pub range: Option<(u8, u8)>,
+}
+
+/// Where the activation acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlopeOrder {
+    /// Nowhere.
+    None,
+    /// Before the residual.
+    Before,
+    /// After it.
+    After,
+}
+
+impl Constants {
+    /// Orders an epilogue's constants; `lanes` gives the channel of every lane, `None` for a lane nobody reads.
+    pub fn new(epilogue: &Epilogue, biases: &[Vec<f32>], start: Aligned<i32>, lanes: &[Option<usize>]) -> Constants {
+        let by_lane = |values: &[f32]| lanes.iter().map(|lane| lane.map_or(0.0, |c| values[c])).collect::<Aligned<f32>>();
+        let (slopes, order) = match &epilogue.activation {
+            Activation::None => (Aligned::default(), SlopeOrder::None),
+            Activation::Before(slopes) => (by_lane(slopes), SlopeOrder::Before),
+            Activation::After(slopes) => (by_lane(slopes), SlopeOrder::After),
+        };
+        Constants {
+            start,
+            multiplier: by_lane(&epilogue.multiplier),
+            bias: biases.iter().map(|bias| by_lane(bias)).collect(),
+            slopes,
+            order,
+            residual: epilogue.residual,
+            shift: epilogue.shift.as_deref().map(by_lane).unwrap_or_default(),
+            range: epilogue.range,
+        }
+    }
+
+    /// [`Epilogue::value`] for the lane `lane`.
+    pub fn value(&self, lane: usize, bias: f32, sum: i32, residual: u8) -> f32 {
+        let leak = |v: f32| if v < 0.0 { v * self.slopes[lane] } else { v };
+        let mut v = sum as f32 * self.multiplier[lane] + bias;
+        if self.order == SlopeOrder::Before {
+            v = leak(v);
+        }
+        if let Some(Residual { multiplier, zero }) = self.residual {
+            v += f32::from(i16::from(residual) - i16::from(zero)) * multiplier;
+        }
+        if self.order == SlopeOrder::After {
+            v = leak(v);
+        }
+        if let Some(shift) = self.shift.get(lane) {
+            v += shift;
+        }
+        v
+    }
+}
+
+/// A matrix of weights, cut into panels of output channels.
+#[derive(Clone)]
+pub struct PackedDense {
+    /// Groups of `step` inputs that a sum runs over.
+    pub steps: usize,
+    /// Bytes of activations a row must have: `steps * step`.
+    pub depth: usize,
+    /// Panel by panel; within a panel step by step; within a step lane by lane, the `step` weights of a lane together.
+    pub weights: Aligned<i8>,
+    /// The panels from the first channel to the last.
+    pub panels: Vec<Panel>,
+    /// Constants of every lane.
+    pub constants: Constants,
+}
+
+/// Some neighbouring output channels.
+#[derive(Debug, Clone, Copy)]
+pub struct Panel {
+    /// The first lane, and channel.
+    pub first: usize,
+    /// Lanes.
+    pub width: usize,
+    /// Where its weights start, in bytes.
+    pub offset: usize,
+}
+
+impl PackedDense {
+    /// Packs `weights`, row-major `[outputs][inputs]`, for output rows of `stride` channels.
+    pub fn new(
+        layout: &Layout,
+        weights: &[i8],
+        inputs: usize,
+        stride: usize,
+        zero: u8,
+        epilogue: &Epilogue,
+        biases: &[Vec<f32>],
+    ) -> PackedDense {
+        let outputs = epilogue.multiplier.len();
+        let steps = inputs.div_ceil(layout.step);
+        let mut panels = Vec::new();
+        let (mut first, mut offset) = (0, 0);
+        while first < stride {
+            let width = *layout.panels.iter().find(|&&width| first + width <= stride).expect("panels divide 16, as strides do");
+            panels.push(Panel { first, width, offset });
+            first += width;
+            offset += (width * steps * layout.step * layout.weight_bytes).next_multiple_of(64);
+        }
+        let natural = epilogue.range.is_none();
+        let channel_of = |panel: &Panel, lane: usize| {
+            let within = if natural { lane } else { (layout.order)(panel.width, lane) };
+            Some(panel.first + within).filter(|&channel| channel < outputs)
+        };
+        let lanes: Vec<Option<usize>> =
+            panels.iter().flat_map(|panel| (0..panel.width).map(|lane| channel_of(panel, lane))).collect();
+
+        let mut packed = Aligned::zeros(offset);
+        let bytes = &mut *packed;
+        for panel in &panels {
+            for lane in 0..panel.width {
+                let Some(channel) = channel_of(panel, lane) else { continue };
+                for (input, &weight) in weights[channel * inputs..][..inputs].iter().enumerate() {
+                    let place = (input / layout.step * panel.width + lane) * layout.step + input % layout.step;
+                    put(bytes, panel.offset, place, weight, layout.weight_bytes);
+                }
+            }
+        }
+        let start = lanes
+            .iter()
+            .map(|lane| lane.map_or(0, |c| start(&weights[c * inputs..][..inputs], zero, layout.excess)))
+            .collect();
+        let constants = Constants::new(epilogue, biases, start, &lanes);
+        PackedDense { steps, depth: steps * layout.step, weights: packed, panels, constants }
+    }
+}
+
+/// The weights of a depthwise convolution, one kernel a channel, cut into chunks of channels.
+#[derive(Clone)]
+pub struct PackedDepthwise {
+    /// Columns of the kernel.
+    pub columns: usize,
+    /// Groups of `taps` rows of the kernel.
+    pub quads: usize,
+    /// Output rows computed together from the same input rows: 1, or 2 where the stride is 1.
+    pub rows_at_once: usize,
+    /// Chunks until the channels repeat.
+    pub patterns: usize,
+    /// By pattern, column, quad, output row, lane, tap.
+    pub weights: Aligned<i8>,
+    /// Constants of every lane of every pattern.
+    pub constants: Constants,
+}
+
+impl PackedDepthwise {
+    /// Packs `weights`, row-major `[channels][rows][columns]`, for pixels of `stride` channels.
+    pub fn new(
+        layout: &Layout,
+        weights: &[i8],
+        [rows, columns]: [usize; 2],
+        pair_rows: bool,
+        stride: usize,
+        zero: u8,
+        epilogue: &Epilogue,
+    ) -> PackedDepthwise {
+        let channels = epilogue.multiplier.len();
+        let quads = rows.div_ceil(layout.taps);
+        let rows_at_once = if pair_rows && (rows + 1).div_ceil(layout.taps) == quads { 2 } else { 1 };
+        let patterns = stride.div_ceil(layout.chunk);
+        let lanes: Vec<Option<usize>> = (0..patterns * layout.chunk)
+            .map(|lane| {
+                let byte = lane / layout.chunk * layout.chunk + (layout.chunk_order)(lane % layout.chunk);
+                Some(byte % stride).filter(|&channel| channel < channels)
+            })
+            .collect();
+        let mut packed = Aligned::zeros(lanes.len() * columns * quads * rows_at_once * layout.taps * layout.weight_bytes);
+        let bytes = &mut *packed;
+        for (lane, channel) in lanes.iter().enumerate() {
+            let Some(channel) = channel else { continue };
+            let (pattern, lane) = (lane / layout.chunk, lane % layout.chunk);
+            for column in 0..columns {
+                for row in 0..rows {
+                    let weight = weights[(channel * rows + row) * columns + column];
+                    for output in 0..rows_at_once {
+                        let (quad, tap) = ((row + output) / layout.taps, (row + output) % layout.taps);
+                        let vector = ((pattern * columns + column) * quads + quad) * rows_at_once + output;
+                        put(bytes, 0, (vector * layout.chunk + lane) * layout.taps + tap, weight, layout.weight_bytes);
+                    }
+                }
+            }
+        }
+        let start = lanes
+            .iter()
+            .map(|lane| lane.map_or(0, |c| start(&weights[c * rows * columns..][..rows * columns], zero, layout.excess)))
+            .collect();
+        let constants = Constants::new(epilogue, std::slice::from_ref(&epilogue.bias), start, &lanes);
+        PackedDepthwise { columns, quads, rows_at_once, patterns, weights: packed, constants }
+    }
+
+    /// Rows of input that one step of the kernel reads.
+    pub fn input_rows(&self, layout: &Layout) -> usize {
+        self.quads * layout.taps
+    }
+}
+
+/// Writes the weight number `place` of those that start at byte `offset`.
+fn put(bytes: &mut [i8], offset: usize, place: usize, weight: i8, weight_bytes: usize) {
+    let place = offset + place * weight_bytes;
+    match weight_bytes {
+        1 => bytes[place] = weight,
+        _ => bytes[place..place + 2].copy_from_slice(&i16::from(weight).to_ne_bytes().map(|byte| byte as i8)),
+    }
+}
+
+/// What a sum must start with so that stored bytes count from `zero`.
+fn start(weights: &[i8], zero: u8, excess: i32) -> i32 {
+    let sum: i32 = weights.iter().map(|&weight| i32::from(weight)).sum();
+    (excess - i32::from(zero)) * sum
+}

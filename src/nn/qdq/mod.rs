@@ -1,0 +1,701 @@
+//! Quantised ONNX files: groups of standard nodes become single operators of our own.
+//!
+//! A quantised file in the QDQ form states real numbers everywhere and says with pairs of QuantizeLinear and DequantizeLinear
+//! which tensors fit into 8 bits. [`fuse`] reads the nodes in order and joins what one pass over the data can do: a convolution
+//! or matrix product whose input and weight come out of a DequantizeLinear, its bias, a PRelu, LeakyRelu, Relu or Clip, the
+//! addition of another quantised tensor, and the QuantizeLinear that ends it. Per-channel offsets (`Sub` before the quantised
+//! pair and `Add` behind it) become part of the constants; maximum pooling and enlarging work on the bytes; an addition or
+//! activation between two quantised tensors becomes a pass of its own. The result is a graph with one node a group and a
+//! table of what these nodes do, which `operator` turns into operators of tract's plan.
+//!
+//! Whatever is not recognised stays as it was and runs in float, with conversions where it meets ours.
+
+mod facts;
+mod group;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use facts::{Facts, Scale, float, integer, sizes, text};
+use group::{Group, Reading, Shape, Writing};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+
+use super::int8::{Conv, Enlarge, MaxPool};
+
+/// What a node of ours does, for any picture size.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Step {
+    /// A convolution; a second input is the residual. Float output is NCHW.
+    Conv(Conv),
+    /// A matrix product over all values of its input, in the order of NCHW: the kernel is as large as the input. Float output
+    /// has two axes.
+    FullyConnected(Conv),
+    /// On stored bytes.
+    MaxPool(MaxPool),
+    /// On stored bytes.
+    Enlarge(Enlarge),
+    /// From NCHW floats to stored bytes.
+    Quantise(Quantisation),
+    /// From stored bytes to NCHW floats.
+    Dequantise(Quantisation, usize),
+}
+
+/// `real = scale * (stored - zero) + offset`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Quantisation {
+    pub(super) scale: f32,
+    pub(super) zero: u8,
+    /// None, one, or one a channel.
+    pub(super) offset: Vec<f32>,
+}
+
+/// A graph with its groups fused.
+pub(super) struct Fused {
+    /// Nodes of ours have the type [`NODE_TYPE`] and a name that is a key of `steps`.
+    pub(super) graph: GraphProto,
+    pub(super) steps: HashMap<String, Arc<Step>>,
+    /// Set when the graph's one input is quantised at once: then it takes stored bytes, NHWC without gaps.
+    pub(super) input: Option<Quantisation>,
+    /// Nodes that stay with tract, as "name (type)", where the file is quantised at all.
+    pub(super) float_nodes: Vec<String>,
+}
+
+/// The operator type of fused nodes.
+pub(super) const NODE_TYPE: &str = "DoorwardInt8";
+
+/// A tensor of stored bytes and what makes it.
+struct Carrier {
+    scale: Scale,
+    /// Known where one of our operators makes it.
+    channels: Option<usize>,
+    name: String,
+    maker: Maker,
+}
+
+enum Maker {
+    /// A step of ours on other carriers.
+    Step { step: Step, inputs: Vec<usize>, node: usize },
+    /// A float tensor, quantised.
+    Quantise { source: String, offset: Vec<f32> },
+}
+
+/// A carrier with the offset that its readers add.
+#[derive(Clone)]
+struct Form {
+    carrier: usize,
+    offset: Vec<f32>,
+}
+
+/// A group whose end has not been seen yet.
+struct Open {
+    group: Group,
+    inputs: Vec<usize>,
+    /// The first node.
+    node: usize,
+    /// Whether it is a product (worth doing with float output too), and a fully connected one.
+    product: bool,
+    flat: bool,
+}
+
+/// A QuantizeLinear with what stands around it.
+struct Requantisation<'a> {
+    source: &'a str,
+    writing: Writing,
+    /// The float tensors that stand for the result, with their offsets.
+    readers: Vec<(&'a str, Vec<f32>)>,
+}
+
+struct Fusion<'a> {
+    facts: Facts<'a>,
+    carriers: Vec<Carrier>,
+    forms: HashMap<&'a str, Form>,
+    /// As forms, for tensors that are the same bytes in NCHW order without the spatial axes.
+    flat: HashMap<&'a str, Form>,
+    open: HashMap<&'a str, Open>,
+    /// Float tensors that exist as bytes only, and how they were written.
+    written: HashMap<&'a str, (usize, Writing)>,
+    /// Float outputs of our products.
+    products: HashMap<&'a str, (Step, Vec<usize>, usize)>,
+}
+
+/// Fuses what can be fused; `None` when nothing can.
+pub(super) fn fuse(graph: &GraphProto) -> Option<Fused> {
+    if !graph.node.iter().any(|node| node.op_type == "QuantizeLinear") {
+        return None;
+    }
+    let mut fusion = Fusion {
+        facts: Facts::new(graph),
+        carriers: Vec::new(),
+        forms: HashMap::new(),
+        flat: HashMap::new(),
+        open: HashMap::new(),
+        written: HashMap::new(),
+        products: HashMap::new(),
+    };
+    for index in 0..graph.node.len() {
+        fusion.visit(index);
+    }
+    fusion.close_products();
+    fusion.emit(graph)
+}
+
+impl<'a> Fusion<'a> {
+    /// Looks at one node; `None` means that it is left alone.
+    fn visit(&mut self, index: usize) -> Option<()> {
+        let nodes: &'a [NodeProto] = self.facts.nodes;
+        let node = &nodes[index];
+        match node.op_type.as_str() {
+            "Conv" => self.convolution(index, node),
+            "Gemm" | "MatMul" => self.matrix_product(index, node),
+            "Flatten" | "Reshape" => self.flatten(node),
+            "PRelu" | "LeakyRelu" | "Relu" | "Clip" => self.activation(index, node),
+            "Add" => self.addition(index, node),
+            "MaxPool" | "Resize" | "Upsample" => self.moving(index, node),
+            "QuantizeLinear" => self.quantise(index),
+            _ => None,
+        }
+    }
+
+    fn convolution(&mut self, index: usize, node: &'a NodeProto) -> Option<()> {
+        let form = self.forms.get(node.input.first()?.as_str())?.clone();
+        let weight = self.facts.weight(node.input.get(1)?)?;
+        let &[outputs, group_in, rows, columns] = weight.dims.as_slice() else { return None };
+        let groups = usize::try_from(integer(node, "group", 1)).ok()?;
+        let kernel = sizes(node, "kernel_shape", [rows, columns])?;
+        let shape = Shape {
+            inputs: group_in.checked_mul(groups)?,
+            outputs,
+            groups,
+            kernel,
+            strides: sizes(node, "strides", [1, 1])?,
+            dilations: sizes(node, "dilations", [1, 1])?,
+            pads: sizes(node, "pads", [0; 4])?,
+        };
+        let is_sound = kernel == [rows, columns]
+            && [group_in, groups, outputs, rows, columns].iter().all(|&size| (1..=1 << 16).contains(&size))
+            && outputs.is_multiple_of(groups)
+            && shape.strides.iter().chain(&shape.dilations).all(|&size| size > 0)
+            && matches!(text(node, "auto_pad", "NOTSET"), "NOTSET" | "VALID" | "")
+            && self.carriers[form.carrier].channels.is_none_or(|channels| channels == shape.inputs);
+        if !is_sound {
+            return None;
+        }
+        let bias = match node.input.get(2).filter(|name| !name.is_empty()) {
+            None => None,
+            Some(bias) => Some(self.facts.vector(bias)?),
+        };
+        let group = Group::of_weight(shape, self.reading(&form), weight, bias)?;
+        self.start(node, Open { group, inputs: vec![form.carrier], node: index, product: true, flat: false })
+    }
+
+    fn matrix_product(&mut self, index: usize, node: &'a NodeProto) -> Option<()> {
+        let form = self.flat.get(node.input.first()?.as_str())?.clone();
+        let mut weight = self.facts.weight(node.input.get(1)?)?;
+        let &[rows, columns] = weight.dims.as_slice() else { return None };
+        let is_gemm = node.op_type == "Gemm";
+        if is_gemm && (float(node, "alpha", 1.0) != 1.0 || float(node, "beta", 1.0) != 1.0 || integer(node, "transA", 0) != 0) {
+            return None;
+        }
+        let transposed = is_gemm && integer(node, "transB", 0) != 0;
+        let (terms, outputs) = if transposed { (columns, rows) } else { (rows, columns) };
+        if !transposed {
+            weight.values = (0..weight.values.len()).map(|i| weight.values[i % terms * outputs + i / terms]).collect();
+            weight.axis = 1 - weight.axis.min(1);
+        }
+        let channels = self.carriers[form.carrier].channels.filter(|&channels| terms > 0 && terms.is_multiple_of(channels))?;
+        // The kernel's rows and columns are known with the input's size; their product is what counts until then.
+        let shape = Shape {
+            inputs: channels,
+            outputs,
+            groups: 1,
+            kernel: [1, terms / channels],
+            strides: [1, 1],
+            dilations: [1, 1],
+            pads: [0; 4],
+        };
+        let bias = match node.input.get(2).filter(|name| is_gemm && !name.is_empty()) {
+            None => None,
+            Some(bias) => Some(self.facts.vector(bias)?),
+        };
+        let group = Group::of_weight(shape, self.reading(&form), weight, bias)?;
+        self.start(node, Open { group, inputs: vec![form.carrier], node: index, product: true, flat: true })
+    }
+
+    /// A flattened tensor can still be read by a matrix product.
+    fn flatten(&mut self, node: &'a NodeProto) -> Option<()> {
+        let form = self.forms.get(node.input.first()?.as_str())?.clone();
+        let is_flat = match node.op_type.as_str() {
+            "Flatten" => integer(node, "axis", 1) == 1,
+            _ => matches!(self.facts.integers(node.input.get(1)?)?.as_slice(), [0 | 1, _]),
+        };
+        is_flat.then(|| self.flat.insert(node.output.first().expect("a node has an output"), form))?;
+        Some(())
+    }
+
+    fn activation(&mut self, index: usize, node: &'a NodeProto) -> Option<()> {
+        let input = node.input.first()?.as_str();
+        let mut open = self.take_open(input).or_else(|| self.identity(index, input))?;
+        let extended = self.activate(&mut open.group, node);
+        match extended {
+            Some(()) => self.start(node, open),
+            None => self.put_back(input, open),
+        }
+    }
+
+    fn activate(&self, group: &mut Group, node: &NodeProto) -> Option<()> {
+        if group.bounds.is_some() {
+            return None;
+        }
+        let outputs = group.shape.outputs;
+        let slopes = match node.op_type.as_str() {
+            "Relu" => vec![0.0; outputs],
+            "LeakyRelu" => vec![float(node, "alpha", 0.01); outputs],
+            "PRelu" => match self.facts.by_channel(node.input.get(1)?)?.as_slice() {
+                [one] => vec![*one; outputs],
+                each if each.len() == outputs => each.to_vec(),
+                _ => return None,
+            },
+            _ => {
+                let bound = |at: usize, name: &str, default: f32| match node.input.get(at).filter(|name| !name.is_empty()) {
+                    Some(bound) => self.facts.floats(bound)?.1.first().copied(),
+                    None => Some(float(node, name, default)),
+                };
+                let bounds = (bound(1, "min", f32::MIN)?, bound(2, "max", f32::MAX)?);
+                if bounds.0.is_nan() || bounds.1.is_nan() {
+                    return None;
+                }
+                group.bounds = Some(bounds);
+                return Some(());
+            }
+        };
+        if group.slopes.is_some() || !slopes.iter().all(|slope| slope.is_finite()) {
+            return None;
+        }
+        group.slopes = Some((slopes, group.residual.is_some()));
+        Some(())
+    }
+
+    fn addition(&mut self, index: usize, node: &'a NodeProto) -> Option<()> {
+        let (a, b) = (node.input.first()?.as_str(), node.input.get(1)?.as_str());
+        for (main, other) in [(a, b), (b, a)] {
+            let Some(form) = self.forms.get(other).cloned() else { continue };
+            let Some(mut open) = self.take_open(main) else { continue };
+            let channels = self.carriers[form.carrier].channels;
+            if open.group.residual.is_some() || open.group.bounds.is_some() || channels != Some(open.group.shape.outputs) {
+                return self.put_back(main, open);
+            }
+            open.group.residual = Some(self.reading(&form));
+            open.inputs.push(form.carrier);
+            return self.start(node, open);
+        }
+        // The bias of a matrix product may stand in a node of its own.
+        for (main, other) in [(a, b), (b, a)] {
+            let Some(mut open) = self.take_open(main) else { continue };
+            let bias = self.facts.vector(other).filter(|bias| open.flat && bias.len() == open.group.shape.outputs);
+            let Some(bias) = bias.filter(|_| open.group.slopes.is_none() && open.group.residual.is_none()) else {
+                return self.put_back(main, open);
+            };
+            open.group.bias.iter_mut().zip(bias).for_each(|(sum, bias)| *sum += bias);
+            return self.start(node, open);
+        }
+        // Two quantised tensors: a pass of its own, if a quantised one comes out.
+        let (first, second) = (self.forms.get(a)?.clone(), self.forms.get(b)?.clone());
+        let channels = self.carriers[first.carrier].channels?;
+        if self.carriers[second.carrier].channels != Some(channels) {
+            return None;
+        }
+        let mut group = Group::identity(channels, self.reading(&first));
+        group.residual = Some(self.reading(&second));
+        let inputs = vec![first.carrier, second.carrier];
+        self.start(node, Open { group, inputs, node: index, product: false, flat: false })
+    }
+
+    /// Maximum pooling and enlarging: on the bytes of their input, which may be those of a group that ends here.
+    fn moving(&mut self, index: usize, node: &'a NodeProto) -> Option<()> {
+        let step = match node.op_type.as_str() {
+            "MaxPool" => {
+                let is_plain = integer(node, "ceil_mode", 0) == 0
+                    && integer(node, "storage_order", 0) == 0
+                    && node.output.len() == 1
+                    && matches!(text(node, "auto_pad", "NOTSET"), "NOTSET" | "VALID" | "")
+                    && sizes(node, "dilations", [1, 1])? == [1, 1];
+                let (kernel, strides) = (sizes(node, "kernel_shape", [0, 0])?, sizes(node, "strides", [1, 1])?);
+                let pads: [usize; 4] = sizes(node, "pads", [0; 4])?;
+                let pads_fit = (0..4).all(|side| pads[side] < kernel[side % 2].max(1));
+                let is_sound = kernel.iter().chain(&strides).all(|&size| size > 0) && pads_fit;
+                (is_plain && is_sound).then_some(Step::MaxPool(MaxPool { kernel, strides, pads }))?
+            }
+            _ => Step::Enlarge(self.enlarging(node)?),
+        };
+        let (input, output) = (node.input.first()?.as_str(), node.output.first()?.as_str());
+        if !self.forms.contains_key(input) {
+            // Pooling what will be quantised is the same as pooling the bytes.
+            let writing = self.common_writing(output)?;
+            let open = self.take_open(input)?;
+            let carrier = self.close(input, open, &writing)?;
+            let from = Form { carrier, offset: writing.offset.clone() };
+            let moved = self.moved(step, &from, output, index);
+            self.written.insert(output, (moved, writing));
+            return Some(());
+        }
+        let from = self.forms[input].clone();
+        let carrier = self.moved(step, &from, output, index);
+        self.forms.insert(output, Form { carrier, offset: from.offset });
+        Some(())
+    }
+
+    fn moved(&mut self, step: Step, from: &Form, output: &str, node: usize) -> usize {
+        let Carrier { scale, channels, .. } = self.carriers[from.carrier];
+        self.carrier(scale, channels, output, Maker::Step { step, inputs: vec![from.carrier], node })
+    }
+
+    fn enlarging(&self, node: &NodeProto) -> Option<Enlarge> {
+        let is_plain = text(node, "mode", "nearest") == "nearest"
+            && (node.op_type == "Upsample"
+                || (text(node, "coordinate_transformation_mode", "half_pixel") == "asymmetric"
+                    && text(node, "nearest_mode", "round_prefer_floor") == "floor"));
+        let scales = node.input.get(if node.op_type == "Upsample" { 1 } else { 2 })?;
+        let (_, scales) = self.facts.floats(scales)?;
+        let &[1.0, 1.0, down, across] = scales.as_slice() else { return None };
+        let whole = |factor: f32| (factor.fract() == 0.0 && (1.0..=16.0).contains(&factor)).then_some(factor as usize);
+        let factor = [whole(down)?, whole(across)?];
+        is_plain.then_some(Enlarge { factor })
+    }
+
+    fn quantise(&mut self, index: usize) -> Option<()> {
+        let Requantisation { source, writing, readers } = self.requantisation(index)?;
+        let carrier = if let Some((carrier, as_written)) = self.written.get(source) {
+            (*as_written == writing).then_some(*carrier)?
+        } else if let Some(form) = self.forms.get(source).filter(|form| self.reading(form) == writing) {
+            form.carrier
+        } else if self.common_writing(source).is_some()
+            && let Some(open) = self.open.remove(source)
+        {
+            match self.close(source, open, &writing) {
+                Some(carrier) => carrier,
+                None => self.quantised_float(source, &writing),
+            }
+        } else {
+            self.quantised_float(source, &writing)
+        };
+        self.written.entry(source).or_insert((carrier, writing));
+        for (reader, offset) in readers {
+            self.forms.insert(reader, Form { carrier, offset });
+        }
+        Some(())
+    }
+
+    fn quantised_float(&mut self, source: &str, writing: &Writing) -> usize {
+        let maker = Maker::Quantise { source: source.to_owned(), offset: writing.offset.clone() };
+        self.carrier(writing.scale, None, source, maker)
+    }
+
+    /// Ends a group that is written as bytes.
+    fn close(&mut self, output: &'a str, open: Open, writing: &Writing) -> Option<usize> {
+        let Some(conv) = open.group.compile(Some(writing)) else {
+            self.open.insert(output, open);
+            return None;
+        };
+        let channels = conv.outputs;
+        let step = if open.flat { Step::FullyConnected(conv) } else { Step::Conv(conv) };
+        let maker = Maker::Step { step, inputs: open.inputs, node: open.node };
+        let carrier = self.carrier(writing.scale, Some(channels), output, maker);
+        self.written.insert(output, (carrier, writing.clone()));
+        Some(carrier)
+    }
+
+    /// Ends the groups whose results are read as floats. Only products are worth it.
+    fn close_products(&mut self) {
+        for (output, open) in std::mem::take(&mut self.open) {
+            if !open.product {
+                continue;
+            }
+            if let Some(conv) = open.group.compile(None) {
+                let step = if open.flat { Step::FullyConnected(conv) } else { Step::Conv(conv) };
+                self.products.insert(output, (step, open.inputs, open.node));
+            }
+        }
+    }
+
+    /// The quantisation that all readers of a float tensor agree on.
+    fn common_writing(&self, tensor: &str) -> Option<Writing> {
+        if self.facts.is_output(tensor) {
+            return None;
+        }
+        let mut common = None;
+        for &reader in self.facts.consumers(tensor) {
+            let node = &self.facts.nodes[reader];
+            let quantise = match node.op_type.as_str() {
+                "QuantizeLinear" => reader,
+                "Sub" if self.facts.is_private(node.output.first()?) => *self.facts.consumers(&node.output[0]).first()?,
+                _ => return None,
+            };
+            let found = self.requantisation(quantise).filter(|found| found.source == tensor)?.writing;
+            if *common.get_or_insert_with(|| found.clone()) != found {
+                return None;
+            }
+        }
+        common
+    }
+
+    fn requantisation(&self, index: usize) -> Option<Requantisation<'a>> {
+        let nodes: &'a [NodeProto] = self.facts.nodes;
+        let node = &nodes[index];
+        if node.op_type != "QuantizeLinear" {
+            return None;
+        }
+        let scale = self.facts.scale(node)?;
+        let mut source = node.input.first()?.as_str();
+        let mut offset = Vec::new();
+        if let Some(before) = self.facts.producer(source).map(|before| &nodes[before])
+            && before.op_type == "Sub"
+            && self.facts.is_private(source)
+            && let Some(constant) = self.facts.by_channel(before.input.get(1)?)
+        {
+            source = before.input.first()?;
+            offset = constant;
+        }
+        let stored = node.output.first()?;
+        if self.facts.is_output(stored) {
+            return None;
+        }
+        let mut readers = Vec::new();
+        for &reader in self.facts.consumers(stored) {
+            let dequantise = &nodes[reader];
+            if dequantise.op_type != "DequantizeLinear" || self.facts.scale(dequantise)? != scale {
+                return None;
+            }
+            let real = dequantise.output.first()?.as_str();
+            readers.push((real, Vec::new()));
+            for &behind in self.facts.consumers(real) {
+                let add = &nodes[behind];
+                let constant = add.input.iter().find(|input| *input != real);
+                if add.op_type == "Add"
+                    && let Some(offset) = constant.and_then(|constant| self.facts.by_channel(constant))
+                {
+                    readers.push((add.output.first()?.as_str(), offset));
+                }
+            }
+        }
+        Some(Requantisation { source, writing: Writing { scale, offset }, readers })
+    }
+
+    fn reading(&self, form: &Form) -> Reading {
+        Reading { scale: self.carriers[form.carrier].scale, offset: form.offset.clone() }
+    }
+
+    fn carrier(&mut self, scale: Scale, channels: Option<usize>, of: &str, maker: Maker) -> usize {
+        let name = format!("{of} (int8 {})", self.carriers.len());
+        self.carriers.push(Carrier { scale, channels, name, maker });
+        self.carriers.len() - 1
+    }
+
+    /// The group that ends in `tensor`, if a node may go on with it.
+    fn take_open(&mut self, tensor: &str) -> Option<Open> {
+        if self.facts.is_private(tensor) { self.open.remove(tensor) } else { None }
+    }
+
+    fn put_back(&mut self, tensor: &'a str, open: Open) -> Option<()> {
+        if open.product {
+            self.open.insert(tensor, open);
+        }
+        None
+    }
+
+    fn start(&mut self, node: &'a NodeProto, open: Open) -> Option<()> {
+        self.open.insert(node.output.first()?, open);
+        Some(())
+    }
+
+    fn identity(&self, index: usize, tensor: &str) -> Option<Open> {
+        let form = self.forms.get(tensor)?;
+        let channels = self.carriers[form.carrier].channels?;
+        let group = Group::identity(channels, self.reading(form));
+        Some(Open { group, inputs: vec![form.carrier], node: index, product: false, flat: false })
+    }
+}
+
+/// A tensor that something needs.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Need {
+    Float(String),
+    Bytes(usize),
+}
+
+/// Where a needed tensor comes from.
+enum Origin {
+    /// It is there: an input or a constant.
+    Given,
+    /// A node of the file.
+    Node(usize),
+    /// A step of ours.
+    Step(Step, Vec<Need>, String),
+}
+
+impl Fusion<'_> {
+    fn origin(&self, need: &Need) -> Origin {
+        match need {
+            Need::Bytes(index) => {
+                let carrier = &self.carriers[*index];
+                match &carrier.maker {
+                    Maker::Step { step, inputs, node } => {
+                        let inputs = inputs.iter().map(|&input| Need::Bytes(input)).collect();
+                        Origin::Step(step.clone(), inputs, self.node_name(*node))
+                    }
+                    Maker::Quantise { source, offset } => {
+                        let quantisation = carrier.quantisation(offset);
+                        Origin::Step(Step::Quantise(quantisation), vec![Need::Float(source.clone())], source.clone())
+                    }
+                }
+            }
+            Need::Float(name) => {
+                if let Some((step, inputs, node)) = self.products.get(name.as_str()) {
+                    let inputs = inputs.iter().map(|&input| Need::Bytes(input)).collect();
+                    return Origin::Step(step.clone(), inputs, self.node_name(*node));
+                }
+                if let Some(form) = self.forms.get(name.as_str())
+                    && let Carrier { maker: Maker::Step { .. }, channels: Some(channels), .. } = &self.carriers[form.carrier]
+                {
+                    let quantisation = self.carriers[form.carrier].quantisation(&form.offset);
+                    let step = Step::Dequantise(quantisation, *channels);
+                    return Origin::Step(step, vec![Need::Bytes(form.carrier)], name.clone());
+                }
+                if let Some((carrier, writing)) = self.written.get(name.as_str())
+                    && let Carrier { maker: Maker::Step { .. }, channels: Some(channels), .. } = &self.carriers[*carrier]
+                {
+                    let step = Step::Dequantise(self.carriers[*carrier].quantisation(&writing.offset), *channels);
+                    return Origin::Step(step, vec![Need::Bytes(*carrier)], name.clone());
+                }
+                match self.facts.producer(name) {
+                    Some(node) if !self.facts.is_constant(name) => Origin::Node(node),
+                    Some(node) => Origin::Node(node),
+                    None => Origin::Given,
+                }
+            }
+        }
+    }
+
+    fn node_name(&self, index: usize) -> String {
+        let node = &self.facts.nodes[index];
+        if node.name.is_empty() { node.output.first().cloned().unwrap_or_default() } else { node.name.clone() }
+    }
+
+    fn name_of(&self, need: &Need) -> String {
+        match need {
+            Need::Float(name) => name.clone(),
+            Need::Bytes(index) => self.carriers[*index].name.clone(),
+        }
+    }
+
+    /// Writes down everything that the outputs need, in an order in which it can be computed.
+    fn emit(&self, graph: &GraphProto) -> Option<Fused> {
+        let mut emitted: Vec<NodeProto> = Vec::new();
+        let mut steps = HashMap::new();
+        let mut float_nodes = Vec::new();
+        let mut done: HashSet<Need> = HashSet::new();
+        let mut nodes_done = BTreeSet::new();
+        let mut stack: Vec<(Need, bool)> =
+            graph.output.iter().rev().map(|output| (Need::Float(output.name.clone()), false)).collect();
+        let mut waiting: HashSet<Need> = HashSet::new();
+        while let Some((need, ready)) = stack.pop() {
+            if done.contains(&need) {
+                continue;
+            }
+            let origin = self.origin(&need);
+            if !ready {
+                let inputs: Vec<Need> = match &origin {
+                    Origin::Given => Vec::new(),
+                    Origin::Step(_, inputs, _) => inputs.clone(),
+                    Origin::Node(node) => {
+                        let inputs = self.facts.nodes[*node].input.iter().filter(|name| !name.is_empty());
+                        inputs.map(|name| Need::Float(name.clone())).collect()
+                    }
+                };
+                // A tensor that waits for itself: the graph has a cycle, which the importer reports.
+                if !waiting.insert(need.clone()) {
+                    return None;
+                }
+                stack.push((need, true));
+                stack.extend(inputs.into_iter().rev().filter(|input| !done.contains(input)).map(|input| (input, false)));
+                continue;
+            }
+            match origin {
+                Origin::Given => {}
+                Origin::Node(index) => {
+                    if nodes_done.insert(index) {
+                        let node = self.facts.nodes[index].clone();
+                        if node.op_type != "Constant" {
+                            float_nodes.push(format!("{} ({})", self.node_name(index), node.op_type));
+                        }
+                        emitted.push(node);
+                    }
+                }
+                Origin::Step(step, inputs, name) => {
+                    let name = format!("{name}#{}", steps.len());
+                    emitted.push(NodeProto {
+                        name: name.clone(),
+                        op_type: NODE_TYPE.to_owned(),
+                        input: inputs.iter().map(|input| self.name_of(input)).collect(),
+                        output: vec![self.name_of(&need)],
+                        ..NodeProto::default()
+                    });
+                    steps.insert(name, Arc::new(step));
+                }
+            }
+            waiting.remove(&need);
+            done.insert(need);
+        }
+        if !steps.values().any(|step| matches!(**step, Step::Conv(_) | Step::FullyConnected(_))) {
+            return None;
+        }
+        let input = take_input(graph, &mut emitted, &mut steps);
+        let read: HashSet<&str> = emitted.iter().flat_map(|node| &node.input).map(String::as_str).collect();
+        let is_needed = |name: &str| read.contains(name) || graph.output.iter().any(|output| output.name == name);
+        let initializer: Vec<TensorProto> =
+            graph.initializer.iter().filter(|tensor| is_needed(&tensor.name)).cloned().collect();
+        // Some files list their constants as inputs as well.
+        let is_weight = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
+        let inputs = graph.input.iter().filter(|input| !is_weight(&input.name) || is_needed(&input.name)).cloned().collect();
+        let fused = GraphProto {
+            name: graph.name.clone(),
+            node: emitted,
+            initializer,
+            input: inputs,
+            output: graph.output.clone(),
+            ..GraphProto::default()
+        };
+        Some(Fused { graph: fused, steps, input, float_nodes })
+    }
+}
+
+/// Lets the graph take bytes where nothing else is done with its input but to quantise it for dense convolutions.
+fn take_input(
+    graph: &GraphProto,
+    nodes: &mut Vec<NodeProto>,
+    steps: &mut HashMap<String, Arc<Step>>,
+) -> Option<Quantisation> {
+    let [input] = graph.input.as_slice() else { return None };
+    let mut readers = nodes.iter().enumerate().filter(|(_, node)| node.input.contains(&input.name));
+    let (index, quantise) = readers.next().filter(|_| readers.next().is_none())?;
+    let Step::Quantise(quantisation) = &**steps.get(&quantise.name)? else { return None };
+    let quantisation = quantisation.clone();
+    let (stored, name) = (quantise.output[0].clone(), quantise.name.clone());
+    let dense_only = nodes.iter().filter(|node| node.input.contains(&stored)).all(|node| {
+        matches!(steps.get(&node.name).map(|step| &**step), Some(Step::Conv(conv)) if conv.groups == 1 && node.input[0] == stored)
+    });
+    if !dense_only || graph.output.iter().any(|output| output.name == input.name) {
+        return None;
+    }
+    nodes.remove(index);
+    steps.remove(&name);
+    for node in nodes {
+        node.input.iter_mut().filter(|read| **read == stored).for_each(|read| read.clone_from(&input.name));
+    }
+    Some(quantisation)
+}
+
+impl Carrier {
+    fn quantisation(&self, offset: &[f32]) -> Quantisation {
+        Quantisation { scale: self.scale.scale, zero: self.scale.zero, offset: offset.to_vec() }
+    }
+}
