@@ -9,6 +9,7 @@
 //! on standard input is answered by one line:
 //!
 //! - a count `N`: that many runs over the inputs in turn; their times in milliseconds, separated by spaces
+//! - `profile N`: N runs; the milliseconds a run by kind of operator, as JSON
 //! - `output I`: the outputs for input `I` (from 0) by their names, as JSON
 //!
 //! When standard input ends, the last line tells the most memory the process ever held.
@@ -20,7 +21,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
-use doorward::nn::{Graph, ISA_VARIABLE, Isa, Tensor};
+use doorward::nn::{Graph, ISA_VARIABLE, Isa, Profile, Tensor};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value, json};
 use tract_onnx::prelude::{
@@ -217,6 +218,15 @@ fn serve(arguments: &Arguments) -> Result<()> {
             let outputs: Map<String, Value> =
                 engine.output_names().iter().cloned().zip(values.into_iter().map(Value::from)).collect();
             writeln!(answers, "{}", Value::Object(outputs))?;
+        } else if let Some(count) = line.strip_prefix("profile ") {
+            let count: u32 = count.parse().with_context(|| format!("not a count: {count}"))?;
+            let Engine::Doorward(graph) = &mut engine else { bail!("stock tract is not profiled") };
+            let mut profile = Profile::default();
+            for input in next.by_ref().take(count as usize) {
+                graph.run_profiled(|values| values.copy_from_slice(input.data()), &mut profile)?;
+            }
+            let times = profile.times().map(|(kind, time)| (kind.to_owned(), json!(time.as_secs_f64() * 1e3 / f64::from(count))));
+            writeln!(answers, "{}", Value::Object(times.collect()))?;
         } else {
             let count: usize = line.parse().with_context(|| format!("neither a count nor an output: {line}"))?;
             let mut times_ms = Vec::with_capacity(count);

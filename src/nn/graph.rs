@@ -1,14 +1,17 @@
 //! One network, loaded for one input size.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{
     Datum, DatumExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, Tensor as TractTensor, TractResult,
     TypedSimplePlan, TypedSimpleState, tvec,
 };
+use tract_onnx::tract_hir::tract_core::plan;
+use tract_onnx::tract_hir::internal::TractError;
 use tract_onnx::tract_hir::internal::{ensure, format_err};
 
 use super::qdq::{self, Quantisation};
@@ -46,6 +49,26 @@ pub struct Graph {
     team: Arc<Team>,
     precision: Precision,
     engine: Engine,
+}
+
+/// Where the time of a graph goes, by kind of operator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    times: BTreeMap<String, Duration>,
+}
+
+impl Profile {
+    fn add(&mut self, kind: &str, time: Duration) {
+        match self.times.get_mut(kind) {
+            Some(sum) => *sum += time,
+            None => drop(self.times.insert(kind.to_owned(), time)),
+        }
+    }
+
+    /// The kinds of operators and the time of each, over all profiled runs.
+    pub fn times(&self) -> impl Iterator<Item = (&str, Duration)> {
+        self.times.iter().map(|(kind, &time)| (kind.as_str(), time))
+    }
 }
 
 /// What the plan takes.
@@ -174,10 +197,22 @@ impl Graph {
     /// # Errors
     /// [`NnError::Run`] when an operator fails.
     pub fn run_with(&mut self, fill: impl FnOnce(&mut [f32])) -> Result<Vec<Tensor>, NnError> {
-        self.infer(fill).map_err(|error| NnError::Run { model: self.name.clone(), reason: format!("{error:#}") })
+        self.infer(fill, None).map_err(|error| self.failed(error))
     }
 
-    fn infer(&mut self, fill: impl FnOnce(&mut [f32])) -> TractResult<Vec<Tensor>> {
+    /// As [`run_with`](Graph::run_with), and adds the time of every operator to `profile`.
+    ///
+    /// # Errors
+    /// As `run_with`.
+    pub fn run_profiled(&mut self, fill: impl FnOnce(&mut [f32]), profile: &mut Profile) -> Result<Vec<Tensor>, NnError> {
+        self.infer(fill, Some(profile)).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: TractError) -> NnError {
+        NnError::Run { model: self.name.clone(), reason: format!("{error:#}") }
+    }
+
+    fn infer(&mut self, fill: impl FnOnce(&mut [f32]), profile: Option<&mut Profile>) -> TractResult<Vec<Tensor>> {
         // After a run that failed half-way the engine may still hold the buffer; then this makes a new one.
         let mut buffer = Arc::make_mut(&mut self.input).try_as_plain_ram_mut()?;
         match &mut self.entry {
@@ -189,7 +224,16 @@ impl Graph {
             }
         }
         let awake = self.team.wake();
-        let outputs = self.state.run(tvec!(self.input.clone().into_tvalue()));
+        let inputs = tvec!(self.input.clone().into_tvalue());
+        let outputs = match profile {
+            None => self.state.run(inputs),
+            Some(profile) => self.state.run_plan_with_eval(inputs, |context, state, node, inputs| {
+                let start = Instant::now();
+                let outputs = plan::eval(context, state, node, inputs);
+                profile.add(&node.op.name(), start.elapsed());
+                outputs
+            }),
+        };
         drop(awake);
         if outputs.is_err() {
             self.state.reset_turn()?;

@@ -18,7 +18,7 @@ mod qdq;
 #[allow(unsafe_code, reason = "a job is shared by reference with threads that outlive it")]
 mod team;
 
-pub use graph::{Engine, Graph, Precision};
+pub use graph::{Engine, Graph, Precision, Profile};
 pub use isa::{ISA_VARIABLE, Isa};
 
 /// A dense tensor of `f32` values in row-major order.
