@@ -10,7 +10,7 @@ use tract_onnx::prelude::{
 };
 use tract_onnx::tract_hir::internal::{ensure, format_err};
 
-use super::{NnError, Tensor, prelu};
+use super::{NnError, Tensor, check, prelu};
 
 /// A loaded and optimised ONNX graph with one `f32` input of a fixed shape.
 ///
@@ -38,14 +38,17 @@ impl Graph {
     /// outputs and inner values are not believed but worked out anew. `name` stands in every error.
     ///
     /// # Errors
-    /// [`NnError::Load`] when the bytes are no ONNX graph, the graph has not exactly one input, an operator is not supported
-    /// or the network does not fit the shape.
+    /// [`NnError::Refused`] when the file is damaged, asks for too much memory or for something that is not supported, or does not
+    /// take the shape: it names the node, tensor or field. [`NnError::Load`] when the engine itself cannot make a plan of it.
     pub fn load(name: &str, onnx: &[u8], input_shape: &[usize]) -> Result<Graph, NnError> {
         let refuse = |reason| NnError::Load { model: name.to_owned(), input_shape: input_shape.to_vec(), reason };
         // The importer indexes by what the file says in places: a file made by hand could make it panic.
         let (plan, output_names) = catch_unwind(AssertUnwindSafe(|| plan(onnx, input_shape)))
             .map_err(|_| refuse("the importer gave up on a malformed graph".to_owned()))?
-            .map_err(|error| refuse(format!("{error:#}")))?;
+            .map_err(|error| match error.downcast::<check::Fault>() {
+                Ok(fault) => NnError::Refused { model: name.to_owned(), fault: Box::new(fault) },
+                Err(error) => refuse(format!("{error:#}")),
+            })?;
         let state = plan.spawn().map_err(|error| refuse(format!("{error:#}")))?;
         let input = TractTensor::zero::<f32>(input_shape).map_err(|error| refuse(format!("{error:#}")))?;
         Ok(Graph {
@@ -101,9 +104,12 @@ impl Graph {
         // After a run that failed half-way the engine may still hold the buffer; then this makes a new one.
         let buffer = Arc::make_mut(&mut self.input);
         fill(buffer.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?);
-        let outputs = self.state.run(tvec!(self.input.clone().into_tvalue()));
+        let input = tvec!(self.input.clone().into_tvalue());
+        let outputs = catch_unwind(AssertUnwindSafe(|| self.state.run(input)))
+            .unwrap_or_else(|_| Err(format_err!("the engine gave up on values out of its range")));
         if outputs.is_err() {
-            self.state.reset_turn()?;
+            // What a broken run leaves behind is not known, so the next one starts afresh.
+            self.state = self.state.plan().spawn()?;
         }
         outputs?
             .iter()
@@ -117,16 +123,20 @@ impl Graph {
 
 /// Imports and optimises.
 fn plan(mut onnx: &[u8], input_shape: &[usize]) -> TractResult<(Arc<TypedSimplePlan>, Vec<String>)> {
+    check::bytes(onnx)?;
     let mut importer = tract_onnx::onnx().with_ignore_value_info(true);
     prelu::register(&mut importer);
     let proto: ModelProto = importer.proto_model_for_read(&mut onnx)?;
+    check::model(&proto, input_shape, |operator| importer.op_register.0.contains_key(operator))?;
     let graph = proto.graph.as_ref().ok_or_else(|| format_err!("the file holds no graph"))?;
     let output_names: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
     ensure!(!output_names.is_empty(), "the graph has no output");
 
     let model = importer.model_for_proto_model(&proto)?;
     ensure!(model.inputs.len() == 1, "the graph has {} inputs, one is expected", model.inputs.len());
-    let model = model.with_input_fact(0, f32::fact(input_shape).into())?.into_optimized()?;
+    let mut model = model.with_input_fact(0, f32::fact(input_shape).into())?;
+    check::sizes(&mut model, graph, input_shape)?;
+    let model = model.into_optimized()?;
     for (name, outlet) in output_names.iter().zip(&model.outputs) {
         let fact = model.outlet_fact(*outlet)?;
         ensure!(fact.datum_type == f32::datum_type(), "output {name} is {:?}, f32 is expected", fact.datum_type);
