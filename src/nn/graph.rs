@@ -16,7 +16,7 @@ use tract_onnx::tract_hir::internal::{ensure, format_err};
 
 use super::qdq::{self, Quantisation};
 use super::team::Team;
-use super::{Isa, NnError, Tensor, operator, prelu};
+use super::{Isa, NnError, Tensor, check, operator, prelu};
 
 /// How graphs are computed: on which instructions and how many threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,8 +110,8 @@ impl Graph {
     /// form), what can be computed in int8 is; the nodes that stay in float are logged.
     ///
     /// # Errors
-    /// [`NnError::Load`] when the bytes are no ONNX graph, the graph has not exactly one input, an operator is not supported
-    /// or the network does not fit the shape.
+    /// [`NnError::Refused`] when the file is damaged, asks for too much memory or for something that is not supported, or does not
+    /// take the shape: it names the node, tensor or field. [`NnError::Load`] when the engine itself cannot make a plan of it.
     pub fn load_with(name: &str, onnx: &[u8], input_shape: &[usize], engine: Engine) -> Result<Graph, NnError> {
         let refuse = |reason| NnError::Load { model: name.to_owned(), input_shape: input_shape.to_vec(), reason };
         let team = Team::new(engine.threads.max(1)).map_err(|error| refuse(format!("no thread can be started: {error}")))?;
@@ -119,7 +119,10 @@ impl Graph {
         // The importer indexes by what the file says in places: a file made by hand could make it panic.
         let planned = catch_unwind(AssertUnwindSafe(|| Planned::new(onnx, input_shape, engine.isa, &team)))
             .map_err(|_| refuse("the importer gave up on a malformed graph".to_owned()))?
-            .map_err(|error| refuse(format!("{error:#}")))?;
+            .map_err(|error| match error.downcast::<check::Fault>() {
+                Ok(fault) => NnError::Refused { model: name.to_owned(), fault: Box::new(fault) },
+                Err(error) => refuse(format!("{error:#}")),
+            })?;
         if !planned.float_nodes.is_empty() {
             log::info!("model {name}: computed in float: {}", planned.float_nodes.join(", "));
         }
@@ -225,7 +228,7 @@ impl Graph {
         }
         let awake = self.team.wake();
         let inputs = tvec!(self.input.clone().into_tvalue());
-        let outputs = match profile {
+        let run = || match profile {
             None => self.state.run(inputs),
             Some(profile) => self.state.run_plan_with_eval(inputs, |context, state, node, inputs| {
                 let start = Instant::now();
@@ -234,9 +237,12 @@ impl Graph {
                 outputs
             }),
         };
+        let outputs = catch_unwind(AssertUnwindSafe(run))
+            .unwrap_or_else(|_| Err(format_err!("the engine gave up on values out of its range")));
         drop(awake);
         if outputs.is_err() {
-            self.state.reset_turn()?;
+            // What a broken run leaves behind is not known, so the next one starts afresh.
+            self.state = self.state.plan().spawn()?;
         }
         outputs?
             .iter()
@@ -264,19 +270,21 @@ struct Planned {
 
 impl Planned {
     fn new(mut onnx: &[u8], input_shape: &[usize], isa: Isa, team: &Arc<Team>) -> TractResult<Planned> {
+        check::bytes(onnx)?;
         let mut importer = tract_onnx::onnx().with_ignore_value_info(true);
         prelu::register(&mut importer);
-        operator::register(&mut importer);
         let mut proto: ModelProto = importer.proto_model_for_read(&mut onnx)?;
-        let graph = proto.graph.as_ref().ok_or_else(|| format_err!("the file holds no graph"))?;
+        check::model(&proto, input_shape, |operator| importer.op_register.0.contains_key(operator))?;
+        // Only now: a file cannot name operators of ours.
+        operator::register(&mut importer);
+        let graph = proto.graph.as_mut().ok_or_else(|| format_err!("the file holds no graph"))?;
         let output_names: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
         ensure!(!output_names.is_empty(), "the graph has no output");
-        ensure!(!graph.node.iter().any(|node| node.op_type == qdq::NODE_TYPE), "the operator type {} is for inner use", qdq::NODE_TYPE);
 
         let (mut entry, mut precision, mut float_nodes) = (Entry::Float, Precision::Float, Vec::new());
         let mut steps = HashMap::new();
         if let Some(fused) = qdq::fuse(graph) {
-            proto.graph = Some(fused.graph);
+            *graph = fused.graph;
             (precision, float_nodes, steps) = (Precision::Int8, fused.float_nodes, fused.steps);
             if let Some(quantisation) = fused.input {
                 ensure!(input_shape.len() == 4 && input_shape[0] == 1, "the input is one picture, not {input_shape:?}");
@@ -284,13 +292,16 @@ impl Planned {
             }
         }
         let mut model = importer.model_for_proto_model(&proto)?;
+        let graph = proto.graph.as_ref().ok_or_else(|| format_err!("the file holds no graph"))?;
         ensure!(model.inputs.len() == 1, "the graph has {} inputs, one is expected", model.inputs.len());
         operator::bind(&mut model, &steps, isa, team);
         let fact = match &entry {
             Entry::Float => f32::fact(input_shape),
             Entry::Bytes(..) => u8::fact(pixels_shape(input_shape)),
         };
-        let model = model.with_input_fact(0, fact.into())?.into_optimized()?;
+        let mut model = model.with_input_fact(0, fact.into())?;
+        check::sizes(&mut model, graph, input_shape)?;
+        let model = model.into_optimized()?;
         for (name, outlet) in output_names.iter().zip(&model.outputs) {
             let fact = model.outlet_fact(*outlet)?;
             ensure!(fact.datum_type == f32::datum_type(), "output {name} is {:?}, f32 is expected", fact.datum_type);

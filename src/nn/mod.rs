@@ -4,9 +4,12 @@
 //! [`Graph`] (a loaded, optimised plan that keeps its buffers between runs) and [`NnError`]. It knows tensors and no faces:
 //! what goes into a graph and what its outputs mean stands in the model's card (see `models`).
 //!
+//! A model file may come from anywhere, so it is checked before tract sees it: the `check` folder says what a file must keep to and why.
+//!
 //! tract's own expansion of the PRelu operator costs two thirds of the recogniser's time, so the importer is given ours
 //! (the `prelu` file says why and how).
 
+mod check;
 mod graph;
 #[allow(unsafe_code, reason = "vector instructions; each block carries its proof")]
 mod int8;
@@ -18,6 +21,7 @@ mod qdq;
 #[allow(unsafe_code, reason = "a job is shared by reference with threads that outlive it")]
 mod team;
 
+pub use check::Fault;
 pub use graph::{Engine, Graph, Precision, Profile};
 pub use isa::{ISA_VARIABLE, Isa};
 
@@ -88,6 +92,14 @@ pub enum NnError {
         input_shape: Vec<usize>,
         /// What the importer said.
         reason: String,
+    },
+    /// The file is damaged, asks for too much, or holds something that is not supported.
+    #[error("model {model} cannot be loaded: {fault}")]
+    Refused {
+        /// The model's name as given to [`Graph::load`].
+        model: String,
+        /// What is wrong with it, and where.
+        fault: Box<Fault>,
     },
     /// The input has another shape than the graph was loaded for.
     #[error("model {model} takes input {expected:?}, not {found:?}; load it again for another size")]

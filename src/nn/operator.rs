@@ -355,11 +355,15 @@ impl Quantisation {
         }
     }
 
-    /// As ONNX QuantizeLinear behind a Sub.
-    pub(super) fn store(&self, real: f32, channel: usize) -> u8 {
-        let steps = ((real - self.offset(channel)) / self.scale).round_ties_even() + f32::from(self.zero);
-        // NaN becomes 0, as a cast does.
-        steps.clamp(0.0, 255.0) as u8
+    /// As ONNX QuantizeLinear behind a Sub, for one channel; NaN becomes the byte 0.
+    fn store(&self, reals: &[f32], channel: usize, bytes: &mut [u8]) {
+        // Rounds half to even; see `Epilogue::store`.
+        const ROUND: f32 = 12_582_912.0;
+        let (offset, zero) = (self.offset(channel), f32::from(self.zero));
+        for (byte, real) in bytes.iter_mut().zip(reals) {
+            let steps = ((real - offset) / self.scale).clamp(-zero, 255.0 - zero);
+            *byte = ((steps + ROUND) - ROUND + zero) as i32 as u8;
+        }
     }
 
     fn real(&self, stored: u8, channel: usize) -> f32 {
@@ -368,9 +372,14 @@ impl Quantisation {
 
     /// Writes planes of `places` values as pixels of `stride` bytes.
     pub(super) fn quantise(&self, planes: &[f32], places: usize, stride: usize, bytes: &mut [u8]) {
+        const BLOCK: usize = 256;
+        let mut block = [0; BLOCK];
         for (channel, plane) in planes.chunks_exact(places.max(1)).enumerate() {
-            for (pixel, &real) in bytes.chunks_exact_mut(stride).zip(plane) {
-                pixel[channel] = self.store(real, channel);
+            for (reals, pixels) in plane.chunks(BLOCK).zip(bytes.chunks_mut(BLOCK * stride)) {
+                self.store(reals, channel, &mut block);
+                for (pixel, &byte) in pixels.chunks_exact_mut(stride).zip(&block) {
+                    pixel[channel] = byte;
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, os::unix::process::CommandExt, path::Path};
 
+use doorward::models::Digest;
 use serde_json::json;
 
 use super::{Place, Said, obama, picture, project};
@@ -303,6 +304,41 @@ fn a_changed_model_file_is_refused_by_name_and_hash() {
         "cabc63438a2bd2361d8a20c016442fc4f45ef1e434b13290009b662f91e6f4fa",
     ] {
         assert!(said.err.contains(part), "{part}: {said:?}");
+    }
+}
+
+/// Whoever may write the model folder may write its catalogue too: the hash fits, and the file itself must be looked at.
+#[test]
+fn a_broken_model_file_with_a_fitting_hash_is_refused_by_node_or_tensor() {
+    let place = Place::new();
+    let models = place.path("models");
+    copy_folder(&project("models"), &models);
+    let (file, catalogue) = (models.join("mobilefacenet-arcface-192.onnx"), models.join("catalogue.toml"));
+    let (sound, card) = (fs::read(&file).unwrap(), fs::read_to_string(&catalogue).unwrap());
+    let folder = models.display().to_string();
+    let embed = |bytes: &[u8]| {
+        fs::write(&file, bytes).unwrap();
+        let text = card
+            .replace(&Digest::of(&sound).to_string(), &Digest::of(bytes).to_string())
+            .replace(&format!("bytes = {}\n", sound.len()), &format!("bytes = {}\n", bytes.len()));
+        fs::write(&catalogue, text).unwrap();
+        place.run(&["--models", &folder, "embed", &picture("portrait.jpg")])
+    };
+    assert_eq!(embed(&sound).code, 0);
+
+    // The first convolution's operator becomes one that does not exist; a long run of weights becomes NaN.
+    let name = sound.windows(6).position(|window| window == b"\x22\x04Conv").unwrap();
+    let mut operator = sound.clone();
+    operator[name + 2..name + 6].copy_from_slice(b"Comb");
+    let mut weights = sound.clone();
+    weights[2_000_000..2_004_000].fill(0xff);
+    for (bytes, part) in
+        [(operator, "operator Comb is not supported"), (weights, "NaN"), (sound[..4_000_000].to_vec(), "cut off")]
+    {
+        let said = embed(&bytes);
+        assert_eq!(said.code, 3, "{said:?}");
+        assert!(said.err.contains("mobilefacenet-arcface-192") && said.err.contains(part), "{said:?}");
+        assert!(!said.err.contains("panicked"), "{said:?}");
     }
 }
 

@@ -284,9 +284,7 @@ impl Gathered {
                     // As many pixels as share a set of biases and fit the scratch.
                     let column = self.bias_of_column[x];
                     let count = (x..width.min(x + block)).take_while(|&x| self.bias_of_column[x] == column).count();
-                    for i in 0..count {
-                        self.gather(conv.input, input, group.first_input, y, x + i, &mut scratch[i * self.row_len..][..self.row_len]);
-                    }
+                    self.gather_all(conv.input, input, group.first_input, y, x..x + count, scratch);
                     let place = ((y - first_row) * width + x) * stride + group.first_output;
                     let rows = DenseRows {
                         input: scratch,
@@ -307,6 +305,34 @@ impl Gathered {
         }
     }
 
+    /// Copies what the output pixels `xs` of row `y` read into rows of their own.
+    fn gather_all(&self, grid: Grid, input: &[u8], first: usize, y: usize, xs: Range<usize>, rows: &mut [u8]) {
+        let Window { kernel, strides, dilations, top, left } = self.window;
+        // Pixels whose taps lie side by side inside the picture, few bytes a row: as vectors, without a look at each.
+        let run = kernel[1] * self.tap;
+        let from_x = xs.start * strides[1];
+        let last_x = (xs.end - 1) * strides[1] + kernel[1];
+        let together = dilations[1] == 1 && self.tap == grid.stride && run <= 16;
+        if !(together && from_x >= left && last_x - left <= grid.width) {
+            for (x, row) in xs.zip(rows.chunks_exact_mut(self.row_len)) {
+                self.gather(grid, input, first, y, x, row);
+            }
+            return;
+        }
+        for ky in 0..kernel[0] {
+            let from_y = (y * strides[0] + ky * dilations[0]).wrapping_sub(top);
+            let to = rows[ky * run..].chunks_mut(self.row_len).take(xs.len());
+            if from_y >= grid.height {
+                to.for_each(|row| row[..run].fill(self.zero));
+                continue;
+            }
+            let from = &input[from_y * grid.row_len() + (from_x - left) * grid.stride..];
+            for (row, from) in to.zip((0..).step_by(strides[1] * grid.stride).map(|at| &from[at..])) {
+                copy(row, from, run);
+            }
+        }
+    }
+
     /// Copies what output pixel (`y`, `x`) reads into `row`, tap by tap.
     fn gather(&self, grid: Grid, input: &[u8], first: usize, y: usize, x: usize, row: &mut [u8]) {
         let Window { kernel, strides, dilations, top, left } = self.window;
@@ -323,7 +349,7 @@ impl Gathered {
             if from_y >= grid.height {
                 row[..run].fill(self.zero);
             } else if together {
-                copy(&mut row[..run + SLACK - 48], &input[from_y * grid.row_len() + from_x as usize * grid.stride..], run);
+                copy(row, &input[from_y * grid.row_len() + from_x as usize * grid.stride..], run);
             } else {
                 for kx in 0..kernel[1] {
                     let tap = &mut row[kx * self.tap..][..self.tap];

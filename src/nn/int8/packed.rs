@@ -160,9 +160,8 @@ impl PackedDense {
         for panel in &panels {
             for lane in 0..panel.width {
                 let Some(channel) = channel_of(panel, lane) else { continue };
-                for (input, &weight) in weights[channel * inputs..][..inputs].iter().enumerate() {
-                    let place = (input / layout.step * panel.width + lane) * layout.step + input % layout.step;
-                    put(bytes, panel.offset, place, weight, layout.weight_bytes);
+                for (step, weights) in weights[channel * inputs..][..inputs].chunks(layout.step).enumerate() {
+                    put(bytes, panel.offset, (step * panel.width + lane) * layout.step, weights, layout.weight_bytes);
                 }
             }
         }
@@ -224,7 +223,7 @@ impl PackedDepthwise {
                     for output in 0..rows_at_once {
                         let (quad, tap) = ((row + output) / layout.taps, (row + output) % layout.taps);
                         let vector = ((pattern * columns + column) * quads + quad) * rows_at_once + output;
-                        put(bytes, 0, (vector * layout.chunk + lane) * layout.taps + tap, weight, layout.weight_bytes);
+                        put(bytes, 0, (vector * layout.chunk + lane) * layout.taps + tap, &[weight], layout.weight_bytes);
                     }
                 }
             }
@@ -243,12 +242,16 @@ impl PackedDepthwise {
     }
 }
 
-/// Writes the weight number `place` of those that start at byte `offset`.
-fn put(bytes: &mut [i8], offset: usize, place: usize, weight: i8, weight_bytes: usize) {
-    let place = offset + place * weight_bytes;
+/// Writes weights from number `place` on of those that start at byte `offset`.
+fn put(bytes: &mut [i8], offset: usize, place: usize, weights: &[i8], weight_bytes: usize) {
+    let bytes = &mut bytes[offset + place * weight_bytes..][..weights.len() * weight_bytes];
     match weight_bytes {
-        1 => bytes[place] = weight,
-        _ => bytes[place..place + 2].copy_from_slice(&i16::from(weight).to_ne_bytes().map(|byte| byte as i8)),
+        1 => bytes.copy_from_slice(weights),
+        _ => {
+            for (to, &weight) in bytes.chunks_exact_mut(2).zip(weights) {
+                to.copy_from_slice(&i16::from(weight).to_ne_bytes().map(|byte| byte as i8));
+            }
+        }
     }
 }
 

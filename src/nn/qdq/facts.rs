@@ -141,11 +141,23 @@ impl<'a> Facts<'a> {
         if node.op_type != "DequantizeLinear" || integer(node, "block_size", 0) != 0 {
             return None;
         }
-        let (dims, _, values) = self.quantised(&node.input[0])?;
+        let constant = self.constants.get(node.input.first()?.as_str())?;
         let (_, scales) = self.floats(node.input.get(1)?)?;
         let zeros = match node.input.get(2).filter(|name| !name.is_empty()) {
             None => vec![0],
             Some(zero) => self.quantised(zero)?.2,
+        };
+        // Most weights are signed bytes about zero: then they are taken as they are.
+        let as_they_are = data_type(constant)? == DataType::Int8
+            && constant.int32_data.is_empty()
+            && zeros.iter().all(|&zero| zero == 0);
+        let (dims, values) = if as_they_are {
+            let dims = dims(constant)?;
+            let fits = constant.raw_data.len() == dims.iter().product::<usize>();
+            (fits.then_some(dims)?, Vec::new())
+        } else {
+            let (dims, _, values) = self.quantised(&node.input[0])?;
+            (dims, values)
         };
         let axis = integer(node, "axis", 1);
         let axis = usize::try_from(if axis < 0 { axis + dims.len() as i64 } else { axis }).ok()?;
@@ -156,13 +168,18 @@ impl<'a> Facts<'a> {
         if scales.iter().any(|scale| !scale.is_finite() || *scale <= 0.0) {
             return None;
         }
+        let scales_of = |scales: Vec<f32>| scales.into_iter().map(f64::from).collect();
+        if as_they_are {
+            let values = constant.raw_data.iter().map(|&byte| byte as i8).collect();
+            return Some(Weight { dims, values, scales: scales_of(scales), axis });
+        }
         let inner: usize = if scales.len() == 1 { values.len().max(1) } else { dims[axis + 1..].iter().product() };
         let values = values
             .iter()
             .enumerate()
             .map(|(i, value)| i8::try_from(value - zeros[i / inner.max(1) % along % zeros.len()]).ok())
             .collect::<Option<_>>()?;
-        Some(Weight { dims, values, scales: scales.into_iter().map(f64::from).collect(), axis })
+        Some(Weight { dims, values, scales: scales_of(scales), axis })
     }
 
     /// A vector that is a constant of floats, or of integers behind a DequantizeLinear (as biases are).

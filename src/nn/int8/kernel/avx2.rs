@@ -61,11 +61,10 @@ impl Kernel for Avx2 {
     }
 }
 
-/// Rows cut into tiles as even as can be: the first row and the number of rows of each.
-fn tiles(count: usize) -> impl Iterator<Item = (usize, usize)> {
+/// Rows cut into tiles as even as can be: how many tiles, the rows of the smaller ones, and how many have one more.
+fn tiles(count: usize) -> (usize, usize, usize) {
     let tiles = count.div_ceil(ROWS).max(1);
-    let (small, larger) = (count / tiles, count % tiles);
-    (0..tiles).map(move |tile| (tile * small + tile.min(larger), small + usize::from(tile < larger)))
+    (tiles, count / tiles, count % tiles)
 }
 
 /// Inputs that are widened at a time: what the first-level cache holds beside the weights.
@@ -96,21 +95,25 @@ unsafe fn dense(packed: &PackedDense, rows: &mut DenseRows<'_>) {
             }
         }
         for panel in &packed.panels {
-            for (first, count) in tiles(count) {
+            let (tiles, small, larger) = tiles(count);
+            let mut first = 0;
+            for tile_number in 0..tiles {
+                let count = small + usize::from(tile_number < larger);
                 // SAFETY: the tile lies within the block, whose rows are widened.
                 unsafe {
                     let input = wide.add(first * depth).cast_const();
-                    let first = block_first + first;
+                    let first_row = block_first + first;
                     match count {
-                        6 => tile::<6>(packed, panel, first, input, rows),
-                        5 => tile::<5>(packed, panel, first, input, rows),
-                        4 => tile::<4>(packed, panel, first, input, rows),
-                        3 => tile::<3>(packed, panel, first, input, rows),
-                        2 => tile::<2>(packed, panel, first, input, rows),
-                        1 => tile::<1>(packed, panel, first, input, rows),
+                        6 => tile::<6>(packed, panel, first_row, input, rows),
+                        5 => tile::<5>(packed, panel, first_row, input, rows),
+                        4 => tile::<4>(packed, panel, first_row, input, rows),
+                        3 => tile::<3>(packed, panel, first_row, input, rows),
+                        2 => tile::<2>(packed, panel, first_row, input, rows),
+                        1 => tile::<1>(packed, panel, first_row, input, rows),
                         _ => {}
                     }
                 }
+                first += count;
             }
         }
     }
@@ -148,12 +151,13 @@ unsafe fn tile<const R: usize>(packed: &PackedDense, panel: &Panel, first: usize
         let mut weights = packed.weights.as_ptr().add(panel.offset);
         let start = constants.start.as_ptr().add(panel.first);
         let start = [_mm256_loadu_si256(start.cast()), _mm256_loadu_si256(start.add(8).cast())];
+        let inputs: [_; R] = std::array::from_fn(|r| input.add(r * packed.depth));
         let mut sums = [start; R];
         for step in 0..packed.steps {
             let w = [_mm256_load_si256(weights.cast()), _mm256_load_si256(weights.add(32).cast())];
             weights = weights.add(64);
             for (r, sums) in sums.iter_mut().enumerate() {
-                let x = _mm256_set1_epi32(input.add(r * packed.depth + 2 * step).cast::<i32>().read_unaligned());
+                let x = _mm256_set1_epi32(inputs[r].add(2 * step).cast::<i32>().read_unaligned());
                 for v in 0..2 {
                     sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(x, w[v]));
                 }

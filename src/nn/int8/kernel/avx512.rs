@@ -119,6 +119,7 @@ impl Tile<'_> {
         unsafe {
             let mut weights = self.packed.weights.as_ptr().add(self.weights);
             let input = rows.input.as_ptr().add(self.first * rows.input_stride);
+            let inputs: [_; R] = std::array::from_fn(|r| input.add(r * rows.input_stride));
             let start = constants.start.as_ptr().add(self.lane);
             let mut sums = [[_mm512_setzero_si512(); V]; R];
             for v in 0..V {
@@ -134,7 +135,7 @@ impl Tile<'_> {
                 }
                 weights = weights.add(64 * V);
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let x = input.add(r * rows.input_stride + 4 * step).cast::<i32>().read_unaligned();
+                    let x = inputs[r].add(4 * step).cast::<i32>().read_unaligned();
                     let x = _mm512_set1_epi32(x);
                     for v in 0..V {
                         sums[v] = _mm512_dpbusd_epi32(sums[v], x, w[v]);

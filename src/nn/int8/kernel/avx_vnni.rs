@@ -59,11 +59,10 @@ impl Kernel for AvxVnni {
     }
 }
 
-/// Rows cut into tiles as even as can be: the first row and the number of rows of each.
-fn tiles(count: usize) -> impl Iterator<Item = (usize, usize)> {
+/// Rows cut into tiles as even as can be: how many tiles, the rows of the smaller ones, and how many have one more.
+fn tiles(count: usize) -> (usize, usize, usize) {
     let tiles = count.div_ceil(ROWS).max(1);
-    let (small, larger) = (count / tiles, count % tiles);
-    (0..tiles).map(move |tile| (tile * small + tile.min(larger), small + usize::from(tile < larger)))
+    (tiles, count / tiles, count % tiles)
 }
 
 /// # Safety
@@ -71,7 +70,10 @@ fn tiles(count: usize) -> impl Iterator<Item = (usize, usize)> {
 #[target_feature(enable = "avx2,avxvnni")]
 unsafe fn dense(packed: &PackedDense, rows: &mut DenseRows<'_>) {
     for panel in &packed.panels {
-        for (first, count) in tiles(rows.count) {
+        let (tiles, small, larger) = tiles(rows.count);
+        let mut first = 0;
+        for tile_number in 0..tiles {
+            let count = small + usize::from(tile_number < larger);
             // SAFETY: the tile lies within the rows, hence within the input.
             unsafe {
                 let input = rows.input.as_ptr().add(first * rows.input_stride);
@@ -85,6 +87,7 @@ unsafe fn dense(packed: &PackedDense, rows: &mut DenseRows<'_>) {
                     _ => {}
                 }
             }
+            first += count;
         }
     }
 }
@@ -102,12 +105,13 @@ unsafe fn tile<const R: usize>(packed: &PackedDense, panel: &Panel, first: usize
         let mut weights = packed.weights.as_ptr().add(panel.offset);
         let start = constants.start.as_ptr().add(panel.first);
         let start = [_mm256_loadu_si256(start.cast()), _mm256_loadu_si256(start.add(8).cast())];
+        let inputs: [_; R] = std::array::from_fn(|r| input.add(r * rows.input_stride));
         let mut sums = [start; R];
         for step in 0..packed.steps {
             let w = [_mm256_load_si256(weights.cast()), _mm256_load_si256(weights.add(32).cast())];
             weights = weights.add(64);
             for (r, sums) in sums.iter_mut().enumerate() {
-                let x = _mm256_set1_epi32(input.add(r * rows.input_stride + 4 * step).cast::<i32>().read_unaligned());
+                let x = _mm256_set1_epi32(inputs[r].add(4 * step).cast::<i32>().read_unaligned());
                 for v in 0..2 {
                     sums[v] = _mm256_dpbusd_avx_epi32(sums[v], x, w[v]);
                 }
