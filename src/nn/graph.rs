@@ -10,7 +10,7 @@ use tract_onnx::prelude::{
 };
 use tract_onnx::tract_hir::internal::{ensure, format_err};
 
-use super::{NnError, Tensor, prelu};
+use super::{NnError, Tensor, channels_last, prelu};
 
 /// A loaded and optimised ONNX graph with one `f32` input of a fixed shape.
 ///
@@ -126,7 +126,8 @@ fn plan(mut onnx: &[u8], input_shape: &[usize]) -> TractResult<(Arc<TypedSimpleP
 
     let model = importer.model_for_proto_model(&proto)?;
     ensure!(model.inputs.len() == 1, "the graph has {} inputs, one is expected", model.inputs.len());
-    let model = model.with_input_fact(0, f32::fact(input_shape).into())?.into_optimized()?;
+    let model = model.with_input_fact(0, f32::fact(input_shape).into())?.into_typed()?;
+    let model = channels_last::rewrite(model)?.into_optimized()?;
     for (name, outlet) in output_names.iter().zip(&model.outputs) {
         let fact = model.outlet_fact(*outlet)?;
         ensure!(fact.datum_type == f32::datum_type(), "output {name} is {:?}, f32 is expected", fact.datum_type);

@@ -4,11 +4,27 @@
 //! [`Graph`] (a loaded, optimised plan that keeps its buffers between runs) and [`NnError`]. It knows tensors and no faces:
 //! what goes into a graph and what its outputs mean stands in the model's card (see `models`).
 //!
-//! tract's own expansion of the PRelu operator costs two thirds of the recogniser's time, so the importer is given ours
-//! (the `prelu` file says why and how).
+//! Two things in the graph are ours. tract's own expansion of the PRelu operator costs two thirds of the recogniser's time, so
+//! the importer is given another (the `prelu` file says why and how). And the convolutions, poolings and what stands between
+//! them run channels last, in layers of our own (`channels_last` puts them into the graph, `layer` is how tract sees them;
+//! `dense`, `depthwise` and `max_pool` compute them, each written once over the vectors of `simd`).
 
+#[allow(unsafe_code)]
+mod activation;
+mod channels_last;
+#[allow(unsafe_code)]
+mod dense;
+#[allow(unsafe_code)]
+mod depthwise;
 mod graph;
+#[allow(unsafe_code)]
+mod layer;
+#[allow(unsafe_code)]
+mod max_pool;
 mod prelu;
+#[allow(unsafe_code)]
+mod simd;
+mod window;
 
 pub use graph::Graph;
 
