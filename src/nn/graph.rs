@@ -16,7 +16,7 @@ use tract_onnx::tract_hir::internal::{ensure, format_err};
 
 use super::qdq::{self, Quantisation};
 use super::team::Team;
-use super::{Isa, NnError, Tensor, check, operator, prelu};
+use super::{Isa, NnError, Tensor, check, float, operator, prelu};
 
 /// How graphs are computed: on which instructions and how many threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -301,7 +301,7 @@ impl Planned {
         };
         let mut model = model.with_input_fact(0, fact.into())?;
         check::sizes(&mut model, graph, input_shape)?;
-        let model = model.into_optimized()?;
+        let model = float::rewrite(model.into_typed()?, isa)?.into_optimized()?;
         for (name, outlet) in output_names.iter().zip(&model.outputs) {
             let fact = model.outlet_fact(*outlet)?;
             ensure!(fact.datum_type == f32::datum_type(), "output {name} is {:?}, f32 is expected", fact.datum_type);

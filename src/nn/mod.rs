@@ -6,10 +6,14 @@
 //!
 //! A model file may come from anywhere, so it is checked before tract sees it: the `check` folder says what a file must keep to and why.
 //!
-//! tract's own expansion of the PRelu operator costs two thirds of the recogniser's time, so the importer is given ours
-//! (the `prelu` file says why and how).
+//! What costs the time is ours, inside tract's graph and plan: a PRelu of one pass (`prelu`), convolutions and poolings that
+//! keep the channels innermost (`float`), and for quantised files whole groups of nodes as single integer operators: `qdq`
+//! recognises the groups in the file, `operator` is how tract sees them, `int8` computes them with kernels for each family of
+//! processors ([`Isa`]), `team` shares one inference among threads.
 
 mod check;
+#[allow(unsafe_code, reason = "vector instructions; each block carries its proof")]
+mod float;
 mod graph;
 #[allow(unsafe_code, reason = "vector instructions; each block carries its proof")]
 mod int8;

@@ -52,7 +52,7 @@ impl Expansion for ImportPRelu {
 
 /// `y = x` where `x >= 0`, else `slope[channel] * x`; NaN stays NaN.
 #[derive(Debug, Clone, PartialEq)]
-struct PRelu {
+pub(super) struct PRelu {
     /// One slope for all values, or one for each index along `axis`.
     slopes: Arc<[f32]>,
     axis: usize,
@@ -71,6 +71,20 @@ impl PRelu {
         let slopes: Arc<[f32]> = slope.try_as_plain_ram()?.as_slice::<f32>()?.into();
         ensure!(slopes.iter().all(|slope| slope.is_finite()), "a slope is not finite");
         Ok(PRelu { slopes, axis: varying.first().map_or(0, |axis| axis + offset) })
+    }
+
+    /// The slope of each channel of a picture with four axes, channels in the second; none if they vary along another axis.
+    pub(super) fn channel_slopes(&self, channels: usize) -> Option<Vec<f32>> {
+        match *self.slopes {
+            [slope] => Some(vec![slope; channels]),
+            ref slopes => (self.axis == 1 && slopes.len() == channels).then(|| slopes.to_vec()),
+        }
+    }
+
+    /// The same operator on such a picture with its channels in the last axis; none if it is not one on pictures.
+    pub(super) fn channels_last(&self) -> Option<PRelu> {
+        let axis = *[0, 3, 1, 2].get(self.axis)?;
+        Some(PRelu { axis, ..self.clone() })
     }
 
     /// Applies the operator to `values`, a row-major tensor of `shape`.
