@@ -16,8 +16,14 @@ mod embedded {
         ($($name:literal),+ $(,)?) => { &[$(($name, include_bytes!(concat!("../../models/", $name)))),+] };
     }
 
-    pub(super) const FILES: &[(&str, &[u8])] =
-        files!["yunet-2023mar.onnx", "seeta-frontal-1.0.bin", "landmarks-68.onnx", "mobilefacenet-arcface-192.onnx",];
+    pub(super) const FILES: &[(&str, &[u8])] = files![
+        "yunet-2023mar.onnx",
+        "seeta-frontal-1.0.bin",
+        "landmarks-68.onnx",
+        "mobilefacenet-arcface-192.onnx",
+        "yunet-2023mar-int8.onnx",
+        "mobilefacenet-arcface-192-int8.onnx",
+    ];
 }
 
 /// A valid catalogue and the place of its files.
