@@ -225,7 +225,9 @@ fn serve(arguments: &Arguments) -> Result<()> {
             for input in next.by_ref().take(count as usize) {
                 graph.run_profiled(|values| values.copy_from_slice(input.data()), &mut profile)?;
             }
-            let times = profile.times().map(|(kind, time)| (kind.to_owned(), json!(time.as_secs_f64() * 1e3 / f64::from(count))));
+            let times = profile
+                .times()
+                .map(|(kind, time)| (kind.to_owned(), json!(time.as_secs_f64() * 1e3 / f64::from(count))));
             writeln!(answers, "{}", Value::Object(times.collect()))?;
         } else {
             let count: usize = line.parse().with_context(|| format!("neither a count nor an output: {line}"))?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ModelsError;
-use crate::nn::Tensor;
+use crate::nn::{PixelTable, Tensor};
 
 /// How a model wants its picture.
 ///
@@ -107,6 +107,16 @@ impl InputSpec {
             Layout::Nchw => [1, self.channels(), height, width],
             Layout::Nhwc => [1, height, width, self.channels()],
         }
+    }
+
+    /// How a graph takes red, green, blue pictures as they are (`nn::Graph::run_pixels`); `None` for a model of another layout
+    /// or of grey pictures, which [`fill`](InputSpec::fill) feeds.
+    pub fn pixel_table(&self) -> Option<PixelTable> {
+        if self.layout != Layout::Nchw || self.colour == Colour::Grey {
+            return None;
+        }
+        let bytes = [0, 1, 2].map(|channel| source_channel(self.colour, channel));
+        Some(PixelTable::new(&bytes, |channel, pixel| self.normalise(pixel, channel)))
     }
 
     /// Turns a picture into the model's input.

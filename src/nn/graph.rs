@@ -10,10 +10,11 @@ use tract_onnx::prelude::{
     Datum, DatumExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, Tensor as TractTensor, TractResult,
     TypedSimplePlan, TypedSimpleState, tvec,
 };
-use tract_onnx::tract_hir::tract_core::plan;
 use tract_onnx::tract_hir::internal::TractError;
-use tract_onnx::tract_hir::internal::{ensure, format_err};
+use tract_onnx::tract_hir::internal::{bail, ensure, format_err};
+use tract_onnx::tract_hir::tract_core::plan;
 
+use super::pixels::{PixelTable, StoredPixels};
 use super::qdq::{self, Quantisation};
 use super::team::Team;
 use super::{Isa, NnError, Tensor, check, float, operator, prelu};
@@ -46,6 +47,7 @@ pub struct Graph {
     /// Shared with the engine during a run only, so that it can be written again afterwards without a new allocation.
     input: Arc<TractTensor>,
     entry: Entry,
+    pixels: Option<PixelTable>,
     team: Arc<Team>,
     precision: Precision,
     engine: Engine,
@@ -75,8 +77,16 @@ impl Profile {
 enum Entry {
     /// The values themselves.
     Float,
-    /// Their stored bytes, pixel by pixel; the buffer holds the values on their way there.
-    Bytes(Quantisation, Vec<f32>),
+    /// Their stored bytes, pixel by pixel.
+    Bytes {
+        quantisation: Quantisation,
+        /// Where in a pixel each channel stands.
+        order: Vec<usize>,
+        /// How bytes of a picture become stored bytes, where they do not stand for themselves.
+        stored: Option<StoredPixels>,
+        /// Values on their way there.
+        values: Vec<f32>,
+    },
 }
 
 /// In which numbers a graph is computed.
@@ -113,23 +123,53 @@ impl Graph {
     /// [`NnError::Refused`] when the file is damaged, asks for too much memory or for something that is not supported, or does not
     /// take the shape: it names the node, tensor or field. [`NnError::Load`] when the engine itself cannot make a plan of it.
     pub fn load_with(name: &str, onnx: &[u8], input_shape: &[usize], engine: Engine) -> Result<Graph, NnError> {
+        Graph::load_any(name, onnx, input_shape, engine, None)
+    }
+
+    /// As [`load_with`](Graph::load_with), for pictures too: [`run_pixels`](Graph::run_pixels) takes them as `pixels` says.
+    ///
+    /// # Errors
+    /// As `load_with`, and when the input has not as many channels as the table.
+    pub fn load_for_pixels(
+        name: &str,
+        onnx: &[u8],
+        input_shape: &[usize],
+        engine: Engine,
+        pixels: PixelTable,
+    ) -> Result<Graph, NnError> {
+        if input_shape.len() != 4 || input_shape[0] != 1 || input_shape[1] != pixels.channels() {
+            let reason = format!("one picture of {} channels is expected", pixels.channels());
+            return Err(NnError::Load { model: name.to_owned(), input_shape: input_shape.to_vec(), reason });
+        }
+        Graph::load_any(name, onnx, input_shape, engine, Some(pixels))
+    }
+
+    fn load_any(
+        name: &str,
+        onnx: &[u8],
+        input_shape: &[usize],
+        engine: Engine,
+        pixels: Option<PixelTable>,
+    ) -> Result<Graph, NnError> {
         let refuse = |reason| NnError::Load { model: name.to_owned(), input_shape: input_shape.to_vec(), reason };
-        let team = Team::new(engine.threads.max(1)).map_err(|error| refuse(format!("no thread can be started: {error}")))?;
+        let team =
+            Team::new(engine.threads.max(1)).map_err(|error| refuse(format!("no thread can be started: {error}")))?;
         let team = Arc::new(team);
         // The importer indexes by what the file says in places: a file made by hand could make it panic.
-        let planned = catch_unwind(AssertUnwindSafe(|| Planned::new(onnx, input_shape, engine.isa, &team)))
-            .map_err(|_| refuse("the importer gave up on a malformed graph".to_owned()))?
-            .map_err(|error| match error.downcast::<check::Fault>() {
-                Ok(fault) => NnError::Refused { model: name.to_owned(), fault: Box::new(fault) },
-                Err(error) => refuse(format!("{error:#}")),
-            })?;
+        let planned =
+            catch_unwind(AssertUnwindSafe(|| Planned::new(onnx, input_shape, engine.isa, &team, pixels.as_ref())))
+                .map_err(|_| refuse("the importer gave up on a malformed graph".to_owned()))?
+                .map_err(|error| match error.downcast::<check::Fault>() {
+                    Ok(fault) => NnError::Refused { model: name.to_owned(), fault: Box::new(fault) },
+                    Err(error) => refuse(format!("{error:#}")),
+                })?;
         if !planned.float_nodes.is_empty() {
             log::info!("model {name}: computed in float: {}", planned.float_nodes.join(", "));
         }
         let state = planned.plan.spawn().map_err(|error| refuse(format!("{error:#}")))?;
         let buffer = match &planned.entry {
             Entry::Float => TractTensor::zero::<f32>(input_shape),
-            Entry::Bytes(..) => TractTensor::zero::<u8>(&pixels_shape(input_shape)),
+            Entry::Bytes { .. } => TractTensor::zero::<u8>(&pixels_shape(input_shape)),
         };
         let input = buffer.map_err(|error| refuse(format!("{error:#}")))?;
         Ok(Graph {
@@ -139,6 +179,7 @@ impl Graph {
             state,
             input: Arc::new(input),
             entry: planned.entry,
+            pixels,
             team,
             precision: planned.precision,
             engine,
@@ -200,31 +241,69 @@ impl Graph {
     /// # Errors
     /// [`NnError::Run`] when an operator fails.
     pub fn run_with(&mut self, fill: impl FnOnce(&mut [f32])) -> Result<Vec<Tensor>, NnError> {
-        self.infer(fill, None).map_err(|error| self.failed(error))
+        self.infer(Feed::Values(fill), None).map_err(|error| self.failed(error))
+    }
+
+    /// Runs the graph on a picture: rows of pixels, a byte a channel, of the size the graph was loaded for.
+    ///
+    /// # Errors
+    /// [`NnError::Run`] for another number of bytes, for a graph that was not loaded for pixels, or when an operator fails.
+    pub fn run_pixels(&mut self, picture: &[u8]) -> Result<Vec<Tensor>, NnError> {
+        self.infer(Feed::<fn(&mut [f32])>::Pixels(picture), None).map_err(|error| self.failed(error))
+    }
+
+    /// As [`run_pixels`](Graph::run_pixels), and adds the time of every operator to `profile`.
+    ///
+    /// # Errors
+    /// As `run_pixels`.
+    pub fn run_pixels_profiled(&mut self, picture: &[u8], profile: &mut Profile) -> Result<Vec<Tensor>, NnError> {
+        self.infer(Feed::<fn(&mut [f32])>::Pixels(picture), Some(profile)).map_err(|error| self.failed(error))
     }
 
     /// As [`run_with`](Graph::run_with), and adds the time of every operator to `profile`.
     ///
     /// # Errors
     /// As `run_with`.
-    pub fn run_profiled(&mut self, fill: impl FnOnce(&mut [f32]), profile: &mut Profile) -> Result<Vec<Tensor>, NnError> {
-        self.infer(fill, Some(profile)).map_err(|error| self.failed(error))
+    pub fn run_profiled(
+        &mut self,
+        fill: impl FnOnce(&mut [f32]),
+        profile: &mut Profile,
+    ) -> Result<Vec<Tensor>, NnError> {
+        self.infer(Feed::Values(fill), Some(profile)).map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: TractError) -> NnError {
         NnError::Run { model: self.name.clone(), reason: format!("{error:#}") }
     }
 
-    fn infer(&mut self, fill: impl FnOnce(&mut [f32]), profile: Option<&mut Profile>) -> TractResult<Vec<Tensor>> {
+    fn infer(
+        &mut self,
+        feed: Feed<'_, impl FnOnce(&mut [f32])>,
+        profile: Option<&mut Profile>,
+    ) -> TractResult<Vec<Tensor>> {
         // After a run that failed half-way the engine may still hold the buffer; then this makes a new one.
         let mut buffer = Arc::make_mut(&mut self.input).try_as_plain_ram_mut()?;
-        match &mut self.entry {
-            Entry::Float => fill(buffer.as_slice_mut::<f32>()?),
-            Entry::Bytes(quantisation, values) => {
-                fill(values);
-                let (channels, places) = (self.input_shape[1], self.input_shape[2] * self.input_shape[3]);
-                quantisation.quantise(values, places, channels, buffer.as_slice_mut::<u8>()?);
+        if let Feed::Pixels(picture) = &feed {
+            let bytes = self.input_shape.iter().product::<usize>();
+            ensure!(picture.len() == bytes, "the picture has {} bytes, {bytes} are expected", picture.len());
+            ensure!(self.pixels.is_some(), "it was not loaded for pictures");
+        }
+        match (&mut self.entry, feed, &self.pixels) {
+            (Entry::Float, Feed::Values(fill), _) => fill(buffer.as_slice_mut::<f32>()?),
+            (Entry::Float, Feed::Pixels(picture), Some(table)) => table.fill(picture, buffer.as_slice_mut::<f32>()?),
+            (Entry::Bytes { stored: None, .. }, Feed::Pixels(picture), _) => {
+                buffer.as_slice_mut::<u8>()?.copy_from_slice(picture);
             }
+            (Entry::Bytes { stored: Some(stored), .. }, Feed::Pixels(picture), _) => {
+                stored.fill(picture, buffer.as_slice_mut::<u8>()?);
+            }
+            (Entry::Bytes { quantisation, order, values, .. }, Feed::Values(fill), _) => {
+                let (channels, places) = (self.input_shape[1], self.input_shape[2] * self.input_shape[3]);
+                values.resize(channels * places, 0.0);
+                fill(values);
+                quantisation.quantise(values, places, channels, order, buffer.as_slice_mut::<u8>()?);
+            }
+            (Entry::Float, Feed::Pixels(_), None) => bail!("it was not loaded for pictures"),
         }
         let awake = self.team.wake();
         let inputs = tvec!(self.input.clone().into_tvalue());
@@ -254,6 +333,14 @@ impl Graph {
     }
 }
 
+/// What an inference is given.
+enum Feed<'a, F> {
+    /// A function that writes the values.
+    Values(F),
+    /// A picture.
+    Pixels(&'a [u8]),
+}
+
 /// NCHW to NHWC.
 fn pixels_shape(shape: &[usize]) -> [usize; 4] {
     [1, shape[2], shape[3], shape[1]]
@@ -269,7 +356,13 @@ struct Planned {
 }
 
 impl Planned {
-    fn new(mut onnx: &[u8], input_shape: &[usize], isa: Isa, team: &Arc<Team>) -> TractResult<Planned> {
+    fn new(
+        mut onnx: &[u8],
+        input_shape: &[usize],
+        isa: Isa,
+        team: &Arc<Team>,
+        pixels: Option<&PixelTable>,
+    ) -> TractResult<Planned> {
         check::bytes(onnx)?;
         let mut importer = tract_onnx::onnx().with_ignore_value_info(true);
         prelu::register(&mut importer);
@@ -288,7 +381,17 @@ impl Planned {
             (precision, float_nodes, steps) = (Precision::Int8, fused.float_nodes, fused.steps);
             if let Some(quantisation) = fused.input {
                 ensure!(input_shape.len() == 4 && input_shape[0] == 1, "the input is one picture, not {input_shape:?}");
-                entry = Entry::Bytes(quantisation, vec![0.0; input_shape.iter().product()]);
+                let mut stored = pixels.map(|pixels| pixels.stored(&quantisation));
+                let mut order: Vec<usize> = (0..input_shape[1]).collect();
+                if let Some(as_it_is) = stored.as_ref().and_then(StoredPixels::order) {
+                    // The picture goes in as it is; the first layer takes the channels in the picture's order.
+                    for reader in &fused.input_readers {
+                        let step = steps.get_mut(reader).map(Arc::make_mut);
+                        step.ok_or_else(|| format_err!("{reader} is no step"))?.reorder_input(&as_it_is);
+                    }
+                    (order, stored) = (as_it_is, None);
+                }
+                entry = Entry::Bytes { quantisation, order, stored, values: Vec::new() };
             }
         }
         let mut model = importer.model_for_proto_model(&proto)?;
@@ -297,7 +400,7 @@ impl Planned {
         operator::bind(&mut model, &steps, isa, team);
         let fact = match &entry {
             Entry::Float => f32::fact(input_shape),
-            Entry::Bytes(..) => u8::fact(pixels_shape(input_shape)),
+            Entry::Bytes { .. } => u8::fact(pixels_shape(input_shape)),
         };
         let mut model = model.with_input_fact(0, fact.into())?;
         check::sizes(&mut model, graph, input_shape)?;

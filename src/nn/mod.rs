@@ -20,6 +20,7 @@ mod int8;
 mod isa;
 #[allow(unsafe_code, reason = "threads write disjoint parts of one tensor")]
 mod operator;
+mod pixels;
 mod prelu;
 mod qdq;
 #[allow(unsafe_code, reason = "a job is shared by reference with threads that outlive it")]
@@ -28,6 +29,7 @@ mod team;
 pub use check::Fault;
 pub use graph::{Engine, Graph, Precision, Profile};
 pub use isa::{ISA_VARIABLE, Isa};
+pub use pixels::PixelTable;
 
 /// A dense tensor of `f32` values in row-major order.
 #[derive(Clone, PartialEq)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tract_onnx::tract_hir::internal::*;
 
 use super::Isa;
-use super::int8::{Conv, Enlarge, Grid, MaxPool, Output, PlannedConv};
+use super::int8::{Conv, Enlarge, Grid, MaxPool, Output, PlannedConv, round_to_byte};
 use super::qdq::{NODE_TYPE, Quantisation, Step};
 use super::team::Team;
 
@@ -32,7 +32,12 @@ impl Expansion for Unbound {
         NODE_TYPE.into()
     }
 
-    fn rules<'r, 'p: 'r, 's: 'r>(&'s self, _: &mut Solver<'r>, _: &'p [TensorProxy], _: &'p [TensorProxy]) -> InferenceResult {
+    fn rules<'r, 'p: 'r, 's: 'r>(
+        &'s self,
+        _: &mut Solver<'r>,
+        _: &'p [TensorProxy],
+        _: &'p [TensorProxy],
+    ) -> InferenceResult {
         bail!("the operator type {NODE_TYPE} is for inner use and must not stand in a file")
     }
 
@@ -74,7 +79,9 @@ impl Step {
 
 /// The grid of a tensor of stored bytes.
 fn grid(shape: &[usize], channels: Option<usize>) -> TractResult<Grid> {
-    let &[1, height, width, stride] = shape else { bail!("one picture of rows, columns and channels is expected, not {shape:?}") };
+    let &[1, height, width, stride] = shape else {
+        bail!("one picture of rows, columns and channels is expected, not {shape:?}")
+    };
     let channels = channels.unwrap_or(stride);
     ensure!(stride >= channels, "{stride} channels are there, {channels} are expected");
     Ok(Grid { height, width, channels, stride })
@@ -87,7 +94,13 @@ fn shape_of(grid: Grid) -> TVec<usize> {
 /// A convolution whose kernel covers its whole input.
 fn whole(conv: &Conv, input: Grid) -> TractResult<Conv> {
     let places = conv.kernel[0] * conv.kernel[1];
-    ensure!(input.height * input.width == places, "{} places are expected, the input has {}x{}", places, input.width, input.height);
+    ensure!(
+        input.height * input.width == places,
+        "{} places are expected, the input has {}x{}",
+        places,
+        input.width,
+        input.height
+    );
     Ok(Conv { kernel: [input.height, input.width], ..conv.clone() })
 }
 
@@ -98,7 +111,8 @@ fn output(step: &Step, shape: &[usize]) -> TractResult<(DatumType, TVec<usize>)>
         Step::Conv(conv) => {
             let input = grid(shape, Some(conv.inputs))?;
             let size = conv.output_size(input.height, input.width);
-            let [height, width] = size.with_context(|| format!("the kernel {:?} is larger than its input {shape:?}", conv.kernel))?;
+            let [height, width] =
+                size.with_context(|| format!("the kernel {:?} is larger than its input {shape:?}", conv.kernel))?;
             match conv.epilogue.range {
                 Some(_) => bytes(Grid::new(height, width, conv.outputs)),
                 None => (f32::datum_type(), tvec!(1, conv.outputs, height, width)),
@@ -111,10 +125,15 @@ fn output(step: &Step, shape: &[usize]) -> TractResult<(DatumType, TVec<usize>)>
                 None => (f32::datum_type(), tvec!(1, conv.outputs)),
             }
         }
-        Step::MaxPool(pool) => bytes(pool.output(grid(shape, None)?).with_context(|| format!("the window is larger than its input {shape:?}"))?),
+        Step::MaxPool(pool) => bytes(
+            pool.output(grid(shape, None)?)
+                .with_context(|| format!("the window is larger than its input {shape:?}"))?,
+        ),
         Step::Enlarge(enlarge) => bytes(enlarge.output(grid(shape, None)?).context("the enlarged size overflows")?),
         Step::Quantise(_) => {
-            let &[1, channels, height, width] = shape else { bail!("one picture of channels, rows and columns is expected, not {shape:?}") };
+            let &[1, channels, height, width] = shape else {
+                bail!("one picture of channels, rows and columns is expected, not {shape:?}")
+            };
             bytes(Grid::new(height, width, channels))
         }
         Step::Dequantise(_, channels) => {
@@ -155,7 +174,9 @@ impl Expansion for Fused {
         let (output_kind, output_shape) = output(&self.step, &shape)?;
         if let Some(residual) = inputs.get(1) {
             let fact = model.outlet_fact(*residual)?;
-            let (Step::Conv(conv) | Step::FullyConnected(conv)) = &*self.step else { bail!("{prefix}: one input is expected") };
+            let (Step::Conv(conv) | Step::FullyConnected(conv)) = &*self.step else {
+                bail!("{prefix}: one input is expected")
+            };
             let fits = fact.shape.as_concrete().is_some_and(|found| match conv.epilogue.range {
                 Some(_) => found == &*output_shape,
                 None => found == &*shape_of(Grid::new(output_shape[2], output_shape[3], conv.outputs)),
@@ -171,9 +192,17 @@ impl Expansion for Fused {
             Step::MaxPool(pool) => Work::MaxPool(pool.clone(), grid(&shape, None)?),
             Step::Enlarge(enlarge) => Work::Enlarge(*enlarge, grid(&shape, None)?),
             Step::Quantise(quantisation) => Work::Quantise(quantisation.clone()),
-            Step::Dequantise(quantisation, channels) => Work::Dequantise(quantisation.clone(), grid(&shape, Some(*channels))?),
+            Step::Dequantise(quantisation, channels) => {
+                Work::Dequantise(quantisation.clone(), grid(&shape, Some(*channels))?)
+            }
         };
-        let op = Int8 { work: Arc::new(work), name: self.step.name(), kind: output_kind, shape: output_shape, team: self.team.clone() };
+        let op = Int8 {
+            work: Arc::new(work),
+            name: self.step.name(),
+            kind: output_kind,
+            shape: output_shape,
+            team: self.team.clone(),
+        };
         model.wire_node(prefix, op, inputs)
     }
 }
@@ -185,6 +214,7 @@ impl Fused {
 }
 
 /// What an operator does, for inputs of one size.
+#[expect(clippy::large_enum_variant, reason = "one of them a layer, behind an `Arc`")]
 enum Work {
     Conv(PlannedConv),
     MaxPool(MaxPool, Grid),
@@ -251,7 +281,8 @@ impl EvalOp for Int8 {
         match &*self.work {
             Work::Conv(conv) => {
                 let input = inputs[0].try_as_plain_ram()?.as_slice::<u8>()?;
-                let residual = inputs.get(1).map(|residual| residual.try_as_plain_ram()?.as_slice::<u8>()).transpose()?;
+                let residual =
+                    inputs.get(1).map(|residual| residual.try_as_plain_ram()?.as_slice::<u8>()).transpose()?;
                 if self.kind == u8::datum_type() {
                     let bytes = plain.as_slice_mut::<u8>()?;
                     if !conv.fills_output() {
@@ -280,12 +311,14 @@ impl EvalOp for Int8 {
                 let input = inputs[0].try_as_plain_ram()?.as_slice::<f32>()?;
                 let bytes = plain.as_slice_mut::<u8>()?;
                 bytes.fill(0);
-                quantisation.quantise(input, self.shape[1] * self.shape[2], self.shape[3], bytes);
+                let order: Vec<usize> = (0..self.shape[3]).collect();
+                quantisation.quantise(input, self.shape[1] * self.shape[2], self.shape[3], &order, bytes);
             }
             Work::Dequantise(quantisation, grid) => {
                 let input = inputs[0].try_as_plain_ram()?.as_slice::<u8>()?;
                 let planes = plain.as_slice_mut::<f32>()?;
-                let reals: Vec<f32> = input.iter().enumerate().map(|(i, &stored)| quantisation.real(stored, i % grid.stride)).collect();
+                let reals: Vec<f32> =
+                    input.iter().enumerate().map(|(i, &stored)| quantisation.real(stored, i % grid.stride)).collect();
                 to_planes(&reals, *grid, planes, |value| value);
             }
         }
@@ -295,7 +328,14 @@ impl EvalOp for Int8 {
 
 impl Int8 {
     /// Runs a convolution on all threads of the team.
-    fn run<T: Send>(&self, conv: &PlannedConv, input: &[u8], residual: Option<&[u8]>, output: &mut [T], wrap: for<'a> fn(&'a mut [T]) -> Output<'a>) {
+    fn run<T: Send>(
+        &self,
+        conv: &PlannedConv,
+        input: &[u8],
+        residual: Option<&[u8]>,
+        output: &mut [T],
+        wrap: for<'a> fn(&'a mut [T]) -> Output<'a>,
+    ) {
         let units = conv.units();
         let parts = match self.team.threads() {
             1 => 1,
@@ -355,14 +395,12 @@ impl Quantisation {
         }
     }
 
-    /// As ONNX QuantizeLinear behind a Sub, for one channel; NaN becomes the byte 0.
-    fn store(&self, reals: &[f32], channel: usize, bytes: &mut [u8]) {
-        // Rounds half to even; see `Epilogue::store`.
-        const ROUND: f32 = 12_582_912.0;
+    /// As ONNX QuantizeLinear behind a Sub, for one channel; NaN becomes a byte of no meaning.
+    pub(super) fn store(&self, reals: &[f32], channel: usize, bytes: &mut [u8]) {
         let (offset, zero) = (self.offset(channel), f32::from(self.zero));
         for (byte, real) in bytes.iter_mut().zip(reals) {
             let steps = ((real - offset) / self.scale).clamp(-zero, 255.0 - zero);
-            *byte = ((steps + ROUND) - ROUND + zero) as i32 as u8;
+            *byte = round_to_byte(steps).wrapping_add(self.zero);
         }
     }
 
@@ -370,15 +408,15 @@ impl Quantisation {
         f32::from(i16::from(stored) - i16::from(self.zero)) * self.scale + self.offset(channel)
     }
 
-    /// Writes planes of `places` values as pixels of `stride` bytes.
-    pub(super) fn quantise(&self, planes: &[f32], places: usize, stride: usize, bytes: &mut [u8]) {
+    /// Writes planes of `places` values as pixels of `stride` bytes, channel `c` in place `order[c]` of a pixel.
+    pub(super) fn quantise(&self, planes: &[f32], places: usize, stride: usize, order: &[usize], bytes: &mut [u8]) {
         const BLOCK: usize = 256;
         let mut block = [0; BLOCK];
-        for (channel, plane) in planes.chunks_exact(places.max(1)).enumerate() {
+        for ((channel, plane), &place) in planes.chunks_exact(places.max(1)).enumerate().zip(order) {
             for (reals, pixels) in plane.chunks(BLOCK).zip(bytes.chunks_mut(BLOCK * stride)) {
                 self.store(reals, channel, &mut block);
                 for (pixel, &byte) in pixels.chunks_exact_mut(stride).zip(&block) {
-                    pixel[channel] = byte;
+                    pixel[place] = byte;
                 }
             }
         }

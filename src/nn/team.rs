@@ -119,7 +119,8 @@ impl Team {
         // the store to `claims` below. The lifetime is erased; `run` does not return before all parts are done.
         unsafe {
             let job: *const (dyn Fn(usize, &mut ScratchBytes) + Sync + '_) = job;
-            *shared.job.get() = Some(std::mem::transmute::<*const (dyn Fn(usize, &mut ScratchBytes) + Sync + '_), *const Job>(job));
+            *shared.job.get() =
+                Some(std::mem::transmute::<*const (dyn Fn(usize, &mut ScratchBytes) + Sync + '_), *const Job>(job));
         }
         shared.done.store(0, Ordering::Relaxed);
         let number = (shared.claims.load(Ordering::Relaxed) >> 32).wrapping_add(1) & u64::from(u32::MAX);
@@ -131,7 +132,10 @@ impl Team {
         while shared.done.load(Ordering::Acquire) < parts as u32 {
             pause(&mut spins);
         }
-        assert!(!shared.failed.swap(false, Ordering::Relaxed), "a part of an operator panicked; its message stands above");
+        assert!(
+            !shared.failed.swap(false, Ordering::Relaxed),
+            "a part of an operator panicked; its message stands above"
+        );
     }
 }
 

@@ -75,7 +75,13 @@ impl ConvLayer {
     }
 
     /// A depthwise layer for `pictures`, from ONNX weights (channel, 1, row, column).
-    pub(super) fn depthwise(window: Window, pictures: usize, weights: &[f32], bias: &[f32], family: Family) -> ConvLayer {
+    pub(super) fn depthwise(
+        window: Window,
+        pictures: usize,
+        weights: &[f32],
+        bias: &[f32],
+        family: Family,
+    ) -> ConvLayer {
         let kind = Kind::Depthwise(DepthwiseWeights::new(family, weights, bias));
         ConvLayer::new(kind, window, pictures, bias.len(), bias.len())
     }

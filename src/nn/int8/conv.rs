@@ -145,7 +145,15 @@ impl PlannedConv {
         } else if pointwise && input.stride.is_multiple_of(16) {
             let weights = pad_rows(&conv.weights, conv.inputs, input.stride);
             let biases = std::slice::from_ref(&conv.epilogue.bias);
-            let packed = PackedDense::new(kernel.layout(), &weights, input.stride, output.stride, conv.zero, &conv.epilogue, biases);
+            let packed = PackedDense::new(
+                kernel.layout(),
+                &weights,
+                input.stride,
+                output.stride,
+                conv.zero,
+                &conv.epilogue,
+                biases,
+            );
             Plan::Pointwise(packed)
         } else {
             Plan::Gathered(Gathered::new(conv, window, kernel, input, output))
@@ -166,7 +174,9 @@ impl PlannedConv {
     /// Whether every value of the output is written, those behind the last channel too.
     pub fn fills_output(&self) -> bool {
         match &self.plan {
-            Plan::Gathered(plan) => plan.groups.iter().map(|g| g.packed.constants.start.len()).sum::<usize>() == self.output.stride,
+            Plan::Gathered(plan) => {
+                plan.groups.iter().map(|g| g.packed.constants.start.len()).sum::<usize>() == self.output.stride
+            }
             _ => true,
         }
     }
@@ -202,7 +212,14 @@ impl PlannedConv {
     ///
     /// # Panics
     /// When a slice has another length than the grids say.
-    pub fn run(&self, input: &[u8], residual: Option<&[u8]>, output: Output<'_>, units: Range<usize>, scratch: &mut Aligned<u8>) {
+    pub fn run(
+        &self,
+        input: &[u8],
+        residual: Option<&[u8]>,
+        output: Output<'_>,
+        units: Range<usize>,
+        scratch: &mut Aligned<u8>,
+    ) {
         assert_eq!(input.len(), self.input.len(), "the input fills its grid");
         let part = self.values_of(&units);
         let residual = residual.map(|residual| &residual[part]);
@@ -256,7 +273,8 @@ impl Gathered {
                 let epilogue = conv.epilogue.of_channels(channels.clone());
                 let biases: Vec<Vec<f32>> = biases.iter().map(|bias| bias[channels.clone()].to_vec()).collect();
                 let stride = if whole { output.stride } else { outputs };
-                let packed = PackedDense::new(kernel.layout(), &weights, taps * tap, stride, conv.zero, &epilogue, &biases);
+                let packed =
+                    PackedDense::new(kernel.layout(), &weights, taps * tap, stride, conv.zero, &epilogue, &biases);
                 Group { first_input: group * joined * group_in, first_output, packed }
             })
             .collect();
@@ -339,10 +357,8 @@ impl Gathered {
         let from_x = (x * strides[1]) as isize - left as isize;
         // Taps of a row lie side by side when all channels are read and none is outside.
         let run = kernel[1] * self.tap;
-        let together = dilations[1] == 1
-            && self.tap == grid.stride
-            && from_x >= 0
-            && from_x as usize + kernel[1] <= grid.width;
+        let together =
+            dilations[1] == 1 && self.tap == grid.stride && from_x >= 0 && from_x as usize + kernel[1] <= grid.width;
         for ky in 0..kernel[0] {
             let row = &mut row[ky * run..];
             let from_y = (y * strides[0] + ky * dilations[0]).wrapping_sub(top);
@@ -355,7 +371,9 @@ impl Gathered {
                     let tap = &mut row[kx * self.tap..][..self.tap];
                     let from_x = (x * strides[1] + kx * dilations[1]).wrapping_sub(left);
                     if from_x < grid.width {
-                        tap.copy_from_slice(&input[from_y * grid.row_len() + from_x * grid.stride + first..][..self.tap]);
+                        tap.copy_from_slice(
+                            &input[from_y * grid.row_len() + from_x * grid.stride + first..][..self.tap],
+                        );
                     } else {
                         tap.fill(self.zero);
                     }
@@ -415,8 +433,15 @@ impl Depthwise {
     fn new(conv: &Conv, window: Window, kernel: &'static dyn Kernel, input: Grid, output: Grid) -> Depthwise {
         let layout = kernel.layout();
         let pair_rows = window.strides[0] == 1 && window.dilations[0] == 1 && output.height > 1;
-        let packed =
-            PackedDepthwise::new(layout, &conv.weights, conv.kernel, pair_rows, input.stride, conv.zero, &conv.epilogue);
+        let packed = PackedDepthwise::new(
+            layout,
+            &conv.weights,
+            conv.kernel,
+            pair_rows,
+            input.stride,
+            conv.zero,
+            &conv.epilogue,
+        );
         let step = window.strides[1];
         let phase = (input.width + conv.pads[1] + conv.pads[3]).div_ceil(step);
         let row_len = step * phase * input.stride;
@@ -424,7 +449,8 @@ impl Depthwise {
             .map(|kx| kx * window.dilations[1])
             .map(|at| (at % step * phase + at / step) * input.stride)
             .collect();
-        let rows_for = |block: usize| (block - 1) * window.strides[0] + (window.kernel[0] - 1) * window.dilations[0] + 1;
+        let rows_for =
+            |block: usize| (block - 1) * window.strides[0] + (window.kernel[0] - 1) * window.dilations[0] + 1;
         let mut block = packed.rows_at_once;
         while block < output.height && rows_for(block + packed.rows_at_once) * row_len <= PADDED_BYTES {
             block += packed.rows_at_once;

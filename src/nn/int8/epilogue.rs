@@ -28,6 +28,13 @@ pub struct Epilogue {
     pub range: Option<(u8, u8)>,
 }
 
+/// The low byte of `v` rounded half to even, for `|v|` below 2^22.
+pub fn round_to_byte(v: f32) -> u8 {
+    // The sum's last bit is worth 1, so the addition rounds, and the bits of the sum end in those of the integer.
+    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
+    (v + ROUND).to_bits() as u8
+}
+
 /// A piecewise linear function that is the identity above zero.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Activation {
@@ -87,10 +94,7 @@ impl Epilogue {
 
     /// The stored byte for a value: rounded half to even, clamped.
     pub fn store(v: f32, (low, high): (u8, u8)) -> u8 {
-        // Adding and taking away 1.5 * 2^23 rounds half to even as the addition does; exact for |v| < 2^22.
-        const ROUND: f32 = 12_582_912.0;
-        let rounded = (v.clamp(-128.0, 127.0) + ROUND) - ROUND;
-        ((rounded as i32 + 128) as u8).clamp(low, high)
+        (round_to_byte(v.clamp(-128.0, 127.0)) ^ 0x80).clamp(low, high)
     }
 
     /// The largest magnitude that [`value`](Epilogue::value) can reach for sums up to `sum_limit`.

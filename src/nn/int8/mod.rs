@@ -9,7 +9,7 @@ mod pool;
 
 pub use aligned::Aligned;
 pub use conv::{Conv, PlannedConv};
-pub use epilogue::{Activation, Epilogue, Residual};
+pub use epilogue::{Activation, Epilogue, Residual, round_to_byte};
 pub use grid::Grid;
 pub use kernel::Output;
 pub use pool::{Enlarge, MaxPool};

@@ -62,7 +62,8 @@ pub enum SlopeOrder {
 impl Constants {
     /// Orders an epilogue's constants; `lanes` gives the channel of every lane, `None` for a lane nobody reads.
     pub fn new(epilogue: &Epilogue, biases: &[Vec<f32>], start: Aligned<i32>, lanes: &[Option<usize>]) -> Constants {
-        let by_lane = |values: &[f32]| lanes.iter().map(|lane| lane.map_or(0.0, |c| values[c])).collect::<Aligned<f32>>();
+        let by_lane =
+            |values: &[f32]| lanes.iter().map(|lane| lane.map_or(0.0, |c| values[c])).collect::<Aligned<f32>>();
         let (slopes, order) = match &epilogue.activation {
             Activation::None => (Aligned::default(), SlopeOrder::None),
             Activation::Before(slopes) => (by_lane(slopes), SlopeOrder::Before),
@@ -142,7 +143,8 @@ impl PackedDense {
         let mut panels = Vec::new();
         let (mut first, mut offset) = (0, 0);
         while first < stride {
-            let width = *layout.panels.iter().find(|&&width| first + width <= stride).expect("panels divide 16, as strides do");
+            let width =
+                *layout.panels.iter().find(|&&width| first + width <= stride).expect("panels divide 16, as strides do");
             panels.push(Panel { first, width, offset });
             first += width;
             offset += (width * steps * layout.step * layout.weight_bytes).next_multiple_of(64);
@@ -212,7 +214,8 @@ impl PackedDepthwise {
                 Some(byte % stride).filter(|&channel| channel < channels)
             })
             .collect();
-        let mut packed = Aligned::zeros(lanes.len() * columns * quads * rows_at_once * layout.taps * layout.weight_bytes);
+        let mut packed =
+            Aligned::zeros(lanes.len() * columns * quads * rows_at_once * layout.taps * layout.weight_bytes);
         let bytes = &mut *packed;
         for (lane, channel) in lanes.iter().enumerate() {
             let Some(channel) = channel else { continue };
@@ -223,14 +226,22 @@ impl PackedDepthwise {
                     for output in 0..rows_at_once {
                         let (quad, tap) = ((row + output) / layout.taps, (row + output) % layout.taps);
                         let vector = ((pattern * columns + column) * quads + quad) * rows_at_once + output;
-                        put(bytes, 0, (vector * layout.chunk + lane) * layout.taps + tap, &[weight], layout.weight_bytes);
+                        put(
+                            bytes,
+                            0,
+                            (vector * layout.chunk + lane) * layout.taps + tap,
+                            &[weight],
+                            layout.weight_bytes,
+                        );
                     }
                 }
             }
         }
         let start = lanes
             .iter()
-            .map(|lane| lane.map_or(0, |c| start(&weights[c * rows * columns..][..rows * columns], zero, layout.excess)))
+            .map(|lane| {
+                lane.map_or(0, |c| start(&weights[c * rows * columns..][..rows * columns], zero, layout.excess))
+            })
             .collect();
         let constants = Constants::new(epilogue, std::slice::from_ref(&epilogue.bias), start, &lanes);
         PackedDepthwise { columns, quads, rows_at_once, patterns, weights: packed, constants }

@@ -30,20 +30,35 @@ impl MaxPool {
         let stride = grid.stride;
         for (y, row) in rows.zip(output.chunks_exact_mut(width * stride)) {
             let from_rows = window(y, self.strides[0], self.pads[0], self.kernel[0], grid.height);
-            for (x, pixel) in row.chunks_exact_mut(stride).enumerate() {
-                pixel.fill(0);
-                for from_y in from_rows.clone() {
+            // Windows inside a row that do not overlap are runs of pixels; their rows are reduced one after the other.
+            let plain = self.strides[1] == self.kernel[1] && self.pads == [0; 4];
+            row.fill(0);
+            for from_y in from_rows {
+                let from = &input[from_y * grid.row_len()..][..grid.row_len()];
+                if plain && self.kernel[1] == 2 {
+                    for (pixel, from) in row.chunks_exact_mut(stride).zip(from.chunks_exact(2 * stride)) {
+                        let (left, right) = from.split_at(stride);
+                        raise(pixel, left);
+                        raise(pixel, right);
+                    }
+                    continue;
+                }
+                for (x, pixel) in row.chunks_exact_mut(stride).enumerate() {
                     for from_x in window(x, self.strides[1], self.pads[1], self.kernel[1], grid.width) {
-                        let from = &input[(from_y * grid.width + from_x) * stride..][..stride];
-                        // Sixteen at a time: a vector on every processor.
-                        for (to, from) in pixel.chunks_exact_mut(16).zip(from.chunks_exact(16)) {
-                            for (to, from) in to.iter_mut().zip(from) {
-                                *to = (*to).max(*from);
-                            }
-                        }
+                        raise(pixel, &from[from_x * stride..][..stride]);
                     }
                 }
             }
+        }
+    }
+}
+
+/// The larger of each pair of bytes; both are whole groups of 16, a vector on every processor.
+#[inline]
+fn raise(to: &mut [u8], from: &[u8]) {
+    for (to, from) in to.as_chunks_mut::<16>().0.iter_mut().zip(from.as_chunks::<16>().0) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = (*to).max(*from);
         }
     }
 }

@@ -74,16 +74,14 @@ impl<'a> Facts<'a> {
         self.outputs.contains(tensor)
     }
 
-    pub(super) fn is_constant(&self, tensor: &str) -> bool {
-        self.constants.contains_key(tensor)
-    }
-
     /// The dimensions and values of a constant of floats.
     pub(super) fn floats(&self, tensor: &str) -> Option<(Vec<usize>, Vec<f32>)> {
         let constant = self.constants.get(tensor)?;
         let dims = dims(constant)?;
         let values = match data_type(constant)? {
-            DataType::Float if constant.float_data.is_empty() => words(&constant.raw_data).map(f32::from_le_bytes).collect(),
+            DataType::Float if constant.float_data.is_empty() => {
+                words(&constant.raw_data).map(f32::from_le_bytes).collect()
+            }
             DataType::Float => constant.float_data.clone(),
             _ => return None,
         };
@@ -94,7 +92,9 @@ impl<'a> Facts<'a> {
     pub(super) fn integers(&self, tensor: &str) -> Option<Vec<i64>> {
         let constant = self.constants.get(tensor)?;
         (data_type(constant)? == DataType::Int64).then(|| match constant.int64_data.is_empty() {
-            true => constant.raw_data.chunks_exact(8).filter_map(|b| Some(i64::from_le_bytes(b.try_into().ok()?))).collect(),
+            true => {
+                constant.raw_data.chunks_exact(8).filter_map(|b| Some(i64::from_le_bytes(b.try_into().ok()?))).collect()
+            }
             false => constant.int64_data.clone(),
         })
     }
@@ -105,7 +105,9 @@ impl<'a> Facts<'a> {
         let (dims, kind) = (dims(constant)?, data_type(constant)?);
         let raw = &constant.raw_data;
         let values: Vec<i32> = match kind {
-            DataType::Int8 | DataType::Uint8 | DataType::Int32 if !constant.int32_data.is_empty() => constant.int32_data.clone(),
+            DataType::Int8 | DataType::Uint8 | DataType::Int32 if !constant.int32_data.is_empty() => {
+                constant.int32_data.clone()
+            }
             DataType::Int8 => raw.iter().map(|&byte| i32::from(byte as i8)).collect(),
             DataType::Uint8 => raw.iter().map(|&byte| i32::from(byte)).collect(),
             DataType::Int32 => words(raw).map(i32::from_le_bytes).collect(),
@@ -193,7 +195,11 @@ impl<'a> Facts<'a> {
         }
         let (_, _, values) = self.quantised(&node.input[0])?;
         let (_, scales) = self.floats(node.input.get(1)?)?;
-        let zeros = node.input.get(2).filter(|name| !name.is_empty()).map_or(Some(vec![0]), |zero| Some(self.quantised(zero)?.2))?;
+        let zeros = node
+            .input
+            .get(2)
+            .filter(|name| !name.is_empty())
+            .map_or(Some(vec![0]), |zero| Some(self.quantised(zero)?.2))?;
         let fits = |len: usize| len == 1 || len == values.len();
         (fits(scales.len()) && fits(zeros.len())).then(|| {
             let value = |(i, value): (usize, &i32)| {
@@ -253,7 +259,10 @@ pub(super) fn text<'a>(node: &'a NodeProto, name: &str, default: &'a str) -> &'a
 /// A list of sizes with as many entries as asked for; the default where the attribute is missing, `None` where it is odd.
 pub(super) fn sizes<const N: usize>(node: &NodeProto, name: &str, default: [usize; N]) -> Option<[usize; N]> {
     let Some(attribute) = attribute(node, name) else { return Some(default) };
-    let sizes: Vec<usize> =
-        attribute.ints.iter().map(|&size| usize::try_from(size).ok().filter(|&size| size <= 1 << 16)).collect::<Option<_>>()?;
+    let sizes: Vec<usize> = attribute
+        .ints
+        .iter()
+        .map(|&size| usize::try_from(size).ok().filter(|&size| size <= 1 << 16))
+        .collect::<Option<_>>()?;
     sizes.try_into().ok()
 }

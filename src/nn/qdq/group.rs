@@ -100,8 +100,7 @@ impl Group {
 
     /// What an input offset adds to the bias, for every output and tap.
     fn offset_of_taps(&self) -> Vec<f64> {
-        let (group_in, group_out) =
-            (self.shape.inputs / self.shape.groups, self.shape.outputs / self.shape.groups);
+        let (group_in, group_out) = (self.shape.inputs / self.shape.groups, self.shape.outputs / self.shape.groups);
         let taps = self.taps();
         let offset = |channel: usize| match self.input.offset.as_slice() {
             [] => 0.0,
@@ -112,7 +111,10 @@ impl Group {
             .map(|i| {
                 let (out, tap) = (i / taps, i % taps);
                 let sum: f64 = (0..group_in)
-                    .map(|c| offset(out / group_out * group_in + c) * f64::from(self.weights[(out * group_in + c) * taps + tap]))
+                    .map(|c| {
+                        offset(out / group_out * group_in + c)
+                            * f64::from(self.weights[(out * group_in + c) * taps + tap])
+                    })
                     .sum();
                 sum * self.weight_scales[out]
             })
@@ -147,9 +149,8 @@ impl Group {
             each => f64::from(each[channel]),
         };
         // What is added at the very end: the output's zero point and offset.
-        let last = |channel: usize| {
-            writing.map_or(0.0, |w| f64::from(w.scale.zero) - 128.0 - at(&w.offset, channel) / unit)
-        };
+        let last =
+            |channel: usize| writing.map_or(0.0, |w| f64::from(w.scale.zero) - 128.0 - at(&w.offset, channel) / unit);
         let of_residual = |channel: usize| at(residual_offset, channel) / unit;
 
         let of_taps = has_offset.then(|| self.offset_of_taps());

@@ -70,28 +70,35 @@ fn tiles(count: usize) -> (usize, usize, usize) {
 /// Inputs that are widened at a time: what the first-level cache holds beside the weights.
 const WIDE: usize = 12 << 10;
 
+/// Values from one widened row to the next: a little more than a row, since loads of the same place in several rows would
+/// otherwise all fall on one bank of the cache.
+fn pitch(depth: usize) -> usize {
+    depth.next_multiple_of(32) + 2
+}
+
 /// # Safety
 /// The processor has AVX2; `DenseRows::check` holds.
 #[target_feature(enable = "avx2")]
 unsafe fn dense(packed: &PackedDense, rows: &mut DenseRows<'_>) {
     let depth = packed.depth;
-    let block = (WIDE / depth.max(1)).clamp(ROWS, 8 * ROWS) / ROWS * ROWS;
+    let pitch = pitch(depth);
+    let block = (WIDE / pitch).clamp(ROWS, 8 * ROWS) / ROWS * ROWS;
     // The kernel has no memory of its own; a row this long is rare, and its products cost far more than the allocation.
     let mut long = Vec::new();
     let mut short = [std::mem::MaybeUninit::<i16>::uninit(); WIDE];
-    let wide: *mut i16 = if block * depth <= WIDE {
+    let wide: *mut i16 = if block * pitch <= WIDE {
         short.as_mut_ptr().cast()
     } else {
-        long.resize(block * depth, 0i16);
+        long.resize(block * pitch, 0i16);
         long.as_mut_ptr()
     };
     for block_first in (0..rows.count).step_by(block) {
         let count = block.min(rows.count - block_first);
         for row in 0..count {
-            // SAFETY: the row has `depth` bytes (`check`), the buffer `block * depth` values.
+            // SAFETY: the row has `depth` bytes (`check`), the buffer `block * pitch` values.
             unsafe {
                 let from = rows.input.as_ptr().add((block_first + row) * rows.input_stride);
-                widen(std::slice::from_raw_parts(from, depth), wide.add(row * depth));
+                widen(std::slice::from_raw_parts(from, depth), wide.add(row * pitch));
             }
         }
         for panel in &packed.panels {
@@ -101,7 +108,7 @@ unsafe fn dense(packed: &PackedDense, rows: &mut DenseRows<'_>) {
                 let count = small + usize::from(tile_number < larger);
                 // SAFETY: the tile lies within the block, whose rows are widened.
                 unsafe {
-                    let input = wide.add(first * depth).cast_const();
+                    let input = wide.add(first * pitch).cast_const();
                     let first_row = block_first + first;
                     match count {
                         6 => tile::<6>(packed, panel, first_row, input, rows),
@@ -143,7 +150,13 @@ unsafe fn widen(from: &[u8], to: *mut i16) {
 /// # Safety
 /// As for `dense`; `rows.first..rows.first + R` are within the rows.
 #[target_feature(enable = "avx2")]
-unsafe fn tile<const R: usize>(packed: &PackedDense, panel: &Panel, first: usize, input: *const i16, rows: &mut DenseRows<'_>) {
+unsafe fn tile<const R: usize>(
+    packed: &PackedDense,
+    panel: &Panel,
+    first: usize,
+    input: *const i16,
+    rows: &mut DenseRows<'_>,
+) {
     let constants = &packed.constants;
     // SAFETY: a panel holds `steps * 64` bytes of weights from its offset on; each row has its inputs (`check`); constants
     // have a value for every lane.
@@ -151,7 +164,7 @@ unsafe fn tile<const R: usize>(packed: &PackedDense, panel: &Panel, first: usize
         let mut weights = packed.weights.as_ptr().add(panel.offset);
         let start = constants.start.as_ptr().add(panel.first);
         let start = [_mm256_loadu_si256(start.cast()), _mm256_loadu_si256(start.add(8).cast())];
-        let inputs: [_; R] = std::array::from_fn(|r| input.add(r * packed.depth));
+        let inputs: [_; R] = std::array::from_fn(|r| input.add(r * pitch(packed.depth)));
         let mut sums = [start; R];
         for step in 0..packed.steps {
             let w = [_mm256_load_si256(weights.cast()), _mm256_load_si256(weights.add(32).cast())];
@@ -249,7 +262,12 @@ unsafe fn chunks<const R: usize>(packed: &PackedDepthwise, row: &mut DepthwiseRo
 /// # Safety
 /// As for `chunks`; `chunk` is below `row.len`, `lane` the first of its pattern.
 #[inline(always)]
-unsafe fn sums<const R: usize>(packed: &PackedDepthwise, row: &DepthwiseRow<'_>, chunk: usize, lane: usize) -> [[__m256i; 4]; R] {
+unsafe fn sums<const R: usize>(
+    packed: &PackedDepthwise,
+    row: &DepthwiseRow<'_>,
+    chunk: usize,
+    lane: usize,
+) -> [[__m256i; 4]; R] {
     let taps = packed.columns * packed.quads * R * 4;
     // SAFETY: each input row and column has whole chunks up to behind `len` (`check`), the weights have `patterns * taps`
     // vectors of 32 bytes, constants have `patterns * 32` lanes.

@@ -27,8 +27,9 @@ static LAYOUT: Layout = Layout {
     symmetric: false,
 };
 
-/// Rows of a full tile.
+/// Rows of a full tile of 64 channels; narrower tiles have twice as many, or their sums would wait for each other.
 const ROWS: usize = 6;
+const NARROW_ROWS: usize = 12;
 
 /// Where the packs of a panel of `width` put the sum of `lane` (vector `lane / 16`): they go through 128-bit lanes one by one.
 fn packed_channel(width: usize, lane: usize) -> usize {
@@ -63,10 +64,10 @@ impl Kernel for Avx512Vnni {
 /// The processor has AVX-512 F, BW, VL and VNNI; `DenseRows::check` holds.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn dense(packed: &PackedDense, rows: &mut DenseRows<'_>) {
-    // Tiles as even as can be: 49 rows are 4 of 6 and 5 of 5, not 8 of 6 and a lonely one that waits for every product.
-    let tiles = rows.count.div_ceil(ROWS).max(1);
-    let (small, larger) = (rows.count / tiles, rows.count % tiles);
     for panel in &packed.panels {
+        // Tiles as even as can be: 49 rows are 4 of 6 and 5 of 5, not 8 of 6 and a lonely one that waits for every product.
+        let tiles = rows.count.div_ceil(if panel.width == 64 { ROWS } else { NARROW_ROWS }).max(1);
+        let (small, larger) = (rows.count / tiles, rows.count % tiles);
         let mut first = 0;
         for tile in 0..tiles {
             let count = small + usize::from(tile < larger);
@@ -75,8 +76,8 @@ unsafe fn dense(packed: &PackedDense, rows: &mut DenseRows<'_>) {
             unsafe {
                 match panel.width {
                     64 => tile.of_count::<4>(count, rows),
-                    32 => tile.of_count::<2>(count, rows),
-                    _ => tile.of_count::<1>(count, rows),
+                    32 => tile.of_narrow_count::<2>(count, rows),
+                    _ => tile.of_narrow_count::<1>(count, rows),
                 }
             }
             first += count;
@@ -105,6 +106,22 @@ impl Tile<'_> {
                 2 => self.run::<2, V>(rows),
                 1 => self.run::<1, V>(rows),
                 _ => {}
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn of_narrow_count<const V: usize>(&self, count: usize, rows: &mut DenseRows<'_>) {
+        // SAFETY: handed on.
+        unsafe {
+            match count {
+                12 => self.run::<12, V>(rows),
+                11 => self.run::<11, V>(rows),
+                10 => self.run::<10, V>(rows),
+                9 => self.run::<9, V>(rows),
+                8 => self.run::<8, V>(rows),
+                7 => self.run::<7, V>(rows),
+                _ => self.of_count::<V>(count, rows),
             }
         }
     }
@@ -144,7 +161,12 @@ impl Tile<'_> {
             }
             let place = self.first * rows.output_stride + self.lane;
             let residual = rows.residual.map(|residual| residual.as_ptr().add(place));
-            let finish = Finish { constants, lane: self.lane, bias: constants.bias[rows.bias].as_ptr(), natural: constants.range.is_none() };
+            let finish = Finish {
+                constants,
+                lane: self.lane,
+                bias: constants.bias[rows.bias].as_ptr(),
+                natural: constants.range.is_none(),
+            };
             match &mut rows.output {
                 Output::Int8(bytes) => {
                     let bytes = bytes.as_mut_ptr().add(place);
@@ -191,10 +213,18 @@ impl Finish<'_> {
         // SAFETY: handed on.
         unsafe {
             match (c.order, c.residual.is_some(), c.shift.is_empty()) {
-                (SlopeOrder::None, false, true) => self.with::<R, V, 0, false, false>(sums, residual, residual_stride, store),
-                (SlopeOrder::Before, false, true) => self.with::<R, V, 1, false, false>(sums, residual, residual_stride, store),
-                (SlopeOrder::Before, false, false) => self.with::<R, V, 1, false, true>(sums, residual, residual_stride, store),
-                (SlopeOrder::None, true, true) => self.with::<R, V, 0, true, false>(sums, residual, residual_stride, store),
+                (SlopeOrder::None, false, true) => {
+                    self.with::<R, V, 0, false, false>(sums, residual, residual_stride, store)
+                }
+                (SlopeOrder::Before, false, true) => {
+                    self.with::<R, V, 1, false, false>(sums, residual, residual_stride, store)
+                }
+                (SlopeOrder::Before, false, false) => {
+                    self.with::<R, V, 1, false, true>(sums, residual, residual_stride, store)
+                }
+                (SlopeOrder::None, true, true) => {
+                    self.with::<R, V, 0, true, false>(sums, residual, residual_stride, store)
+                }
                 _ => self.any::<R, V>(sums, residual, residual_stride, store),
             }
         }
@@ -212,16 +242,23 @@ impl Finish<'_> {
         let c = self.constants;
         // SAFETY: every lane has its constants; the residual is there when asked for.
         unsafe {
-            for r in 0..R {
+            for (r, sums) in sums.into_iter().enumerate() {
                 let mut values = [_mm512_setzero_ps(); V];
                 for v in 0..V {
                     let at = self.lane + 16 * v;
-                    let mut x = self.scale(sums[r][v], at);
+                    let mut x = self.scale(sums[v], at);
                     if c.order == SlopeOrder::Before {
                         x = leak(x, c.slopes.as_ptr().add(at));
                     }
                     if let (Some(scale), Some(residual)) = (c.residual, residual) {
-                        x = add_residual::<V>(x, residual.add(r * residual_stride), v, scale.zero, scale.multiplier, self.natural);
+                        x = add_residual::<V>(
+                            x,
+                            residual.add(r * residual_stride),
+                            v,
+                            scale.zero,
+                            scale.multiplier,
+                            self.natural,
+                        );
                     }
                     if c.order == SlopeOrder::After {
                         x = leak(x, c.slopes.as_ptr().add(at));
@@ -247,16 +284,23 @@ impl Finish<'_> {
         let c = self.constants;
         // SAFETY: every lane has its constants; the residual is there when asked for.
         unsafe {
-            for r in 0..R {
+            for (r, sums) in sums.into_iter().enumerate() {
                 let mut values = [_mm512_setzero_ps(); V];
                 for v in 0..V {
                     let at = self.lane + 16 * v;
-                    let mut x = self.scale(sums[r][v], at);
+                    let mut x = self.scale(sums[v], at);
                     if LEAK == 1 {
                         x = leak(x, c.slopes.as_ptr().add(at));
                     }
                     if RESIDUAL && let (Some(scale), Some(residual)) = (c.residual, residual) {
-                        x = add_residual::<V>(x, residual.add(r * residual_stride), v, scale.zero, scale.multiplier, self.natural);
+                        x = add_residual::<V>(
+                            x,
+                            residual.add(r * residual_stride),
+                            v,
+                            scale.zero,
+                            scale.multiplier,
+                            self.natural,
+                        );
                     }
                     if SHIFT {
                         x = _mm512_add_ps(x, _mm512_loadu_ps(c.shift.as_ptr().add(at)));
@@ -272,7 +316,8 @@ impl Finish<'_> {
     unsafe fn scale(&self, sums: __m512i, at: usize) -> __m512 {
         // SAFETY: every lane has a multiplier and a bias. Two roundings, not one: see `Epilogue`.
         unsafe {
-            let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(self.constants.multiplier.as_ptr().add(at)));
+            let scaled =
+                _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(self.constants.multiplier.as_ptr().add(at)));
             _mm512_add_ps(scaled, _mm512_loadu_ps(self.bias.add(at)))
         }
     }
@@ -290,7 +335,14 @@ unsafe fn leak(x: __m512, slopes: *const f32) -> __m512 {
 
 /// `x + (residual - zero) * multiplier` for vector `v` of `V`, in kernel order (natural order for float output).
 #[inline(always)]
-unsafe fn add_residual<const V: usize>(x: __m512, residual: *const u8, v: usize, zero: u8, multiplier: f32, natural: bool) -> __m512 {
+unsafe fn add_residual<const V: usize>(
+    x: __m512,
+    residual: *const u8,
+    v: usize,
+    zero: u8,
+    multiplier: f32,
+    natural: bool,
+) -> __m512 {
     // SAFETY: the caller has `16 * V` bytes there.
     unsafe {
         let bytes = if natural || V == 1 {
@@ -385,7 +437,12 @@ unsafe fn chunks<const R: usize>(packed: &PackedDepthwise, row: &mut DepthwiseRo
 /// # Safety
 /// As for `chunks`; `chunk` is below `row.len`, `lane` the first of its pattern.
 #[inline(always)]
-unsafe fn sums<const R: usize>(packed: &PackedDepthwise, row: &DepthwiseRow<'_>, chunk: usize, lane: usize) -> [[__m512i; 4]; R] {
+unsafe fn sums<const R: usize>(
+    packed: &PackedDepthwise,
+    row: &DepthwiseRow<'_>,
+    chunk: usize,
+    lane: usize,
+) -> [[__m512i; 4]; R] {
     let taps = packed.columns * packed.quads * R * 4;
     // SAFETY: each input row and column has whole chunks up to behind `len` (`check`), the weights have
     // `patterns * taps` vectors of 64 bytes, constants have `patterns * 64` lanes.
@@ -443,7 +500,8 @@ unsafe fn whole_chunks<const R: usize, const LEAK: u8, const RESIDUAL: bool, con
         // SAFETY: a chunk below `whole` lies within every row of the output and the residual.
         unsafe {
             let sums = sums::<R>(packed, row, chunk, lane);
-            let finish = Finish { constants: &packed.constants, lane, bias: packed.constants.bias[0].as_ptr(), natural: false };
+            let finish =
+                Finish { constants: &packed.constants, lane, bias: packed.constants.bias[0].as_ptr(), natural: false };
             let residual = residual.map(|residual| residual.add(chunk));
             let store = |r: usize, values| pack::<4>(values, packed.constants.range, bytes.add(r * len + chunk));
             if LEAK == 2 {
@@ -464,7 +522,12 @@ unsafe fn whole_chunks<const R: usize, const LEAK: u8, const RESIDUAL: bool, con
 /// # Safety
 /// As for `chunks`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn broken_chunks<const R: usize>(packed: &PackedDepthwise, row: &mut DepthwiseRow<'_>, from: usize, wanted: usize) {
+unsafe fn broken_chunks<const R: usize>(
+    packed: &PackedDepthwise,
+    row: &mut DepthwiseRow<'_>,
+    from: usize,
+    wanted: usize,
+) {
     let len = row.len;
     for chunk in (from..len).step_by(CHUNK) {
         let lane = chunk / CHUNK % packed.patterns * CHUNK;
@@ -478,7 +541,8 @@ unsafe fn broken_chunks<const R: usize>(packed: &PackedDepthwise, row: &mut Dept
         // SAFETY: `chunk` is below `len`; the buffers have a chunk for every row.
         unsafe {
             let sums = sums::<R>(packed, row, chunk, lane);
-            let finish = Finish { constants: &packed.constants, lane, bias: packed.constants.bias[0].as_ptr(), natural: false };
+            let finish =
+                Finish { constants: &packed.constants, lane, bias: packed.constants.bias[0].as_ptr(), natural: false };
             let residual = row.residual.map(|_| residual.as_ptr().cast());
             match &mut row.output {
                 Output::Int8(bytes) => {

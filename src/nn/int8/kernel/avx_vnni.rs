@@ -97,7 +97,13 @@ unsafe fn dense(packed: &PackedDense, rows: &mut DenseRows<'_>) {
 /// # Safety
 /// As for `dense`; `rows.first..rows.first + R` are within the rows.
 #[target_feature(enable = "avx2,avxvnni")]
-unsafe fn tile<const R: usize>(packed: &PackedDense, panel: &Panel, first: usize, input: *const u8, rows: &mut DenseRows<'_>) {
+unsafe fn tile<const R: usize>(
+    packed: &PackedDense,
+    panel: &Panel,
+    first: usize,
+    input: *const u8,
+    rows: &mut DenseRows<'_>,
+) {
     let constants = &packed.constants;
     // SAFETY: a panel holds `steps * 64` bytes of weights from its offset on; each row has its inputs (`check`); constants
     // have a value for every lane.
@@ -203,7 +209,12 @@ unsafe fn chunks<const R: usize>(packed: &PackedDepthwise, row: &mut DepthwiseRo
 /// # Safety
 /// As for `chunks`; `chunk` is below `row.len`, `lane` the first of its pattern.
 #[inline(always)]
-unsafe fn sums<const R: usize>(packed: &PackedDepthwise, row: &DepthwiseRow<'_>, chunk: usize, lane: usize) -> [[__m256i; 4]; R] {
+unsafe fn sums<const R: usize>(
+    packed: &PackedDepthwise,
+    row: &DepthwiseRow<'_>,
+    chunk: usize,
+    lane: usize,
+) -> [[__m256i; 4]; R] {
     let taps = packed.columns * packed.quads * R * 4;
     // SAFETY: each input row and column has whole chunks up to behind `len` (`check`), the weights have `patterns * taps`
     // vectors of 32 bytes, constants have `patterns * 32` lanes.

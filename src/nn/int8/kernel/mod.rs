@@ -4,13 +4,13 @@
 //! activations with a matrix, [`Kernel::depthwise`] runs one row of a depthwise convolution. Everything around them (padding,
 //! im2col, threads) is common code. `portable` is the reference: every family gives its bits.
 
-mod portable;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx_vnni;
+mod portable;
 #[cfg(target_arch = "x86_64")]
 mod ymm;
 
@@ -83,7 +83,11 @@ impl DenseRows<'_> {
         assert!((self.count - 1) * self.input_stride + packed.depth <= self.input.len(), "rows lie within the input");
         let end = (self.count - 1) * self.output_stride + lanes;
         assert!(end <= self.output.len(), "rows lie within the output");
-        assert_eq!(matches!(self.output, Output::Int8(_)), packed.constants.range.is_some(), "the output is of the type asked for");
+        assert_eq!(
+            matches!(self.output, Output::Int8(_)),
+            packed.constants.range.is_some(),
+            "the output is of the type asked for"
+        );
         if packed.constants.residual.is_some() {
             assert!(self.residual.is_some_and(|residual| end <= residual.len()), "rows lie within the residual");
         }
@@ -100,7 +104,11 @@ impl DepthwiseRow<'_> {
         assert_eq!(packed.constants.start.len(), packed.patterns * layout.chunk, "there are constants for every lane");
         let rows = self.output.len() / self.len.max(1);
         assert!(rows * self.len == self.output.len() && rows <= packed.rows_at_once, "the output is whole rows");
-        assert_eq!(matches!(self.output, Output::Int8(_)), packed.constants.range.is_some(), "the output is of the type asked for");
+        assert_eq!(
+            matches!(self.output, Output::Int8(_)),
+            packed.constants.range.is_some(),
+            "the output is of the type asked for"
+        );
         if packed.constants.residual.is_some() {
             assert!(self.residual.is_some_and(|r| r.len() == self.output.len()), "the residual fits the output");
         }

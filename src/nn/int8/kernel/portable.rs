@@ -39,12 +39,12 @@ impl Kernel for Portable {
             let weights = &packed.weights[panel.offset..][..packed.depth * LANES];
             for row in 0..rows.count {
                 let input = &rows.input[row * rows.input_stride..][..packed.depth];
-                let mut sums: [i32; LANES] = constants.start[panel.first..][..LANES].try_into().expect("a panel has LANES lanes");
+                let mut sums: [i32; LANES] =
+                    constants.start[panel.first..][..LANES].try_into().expect("a panel has LANES lanes");
                 for (&x, w) in input.iter().zip(weights.as_chunks::<LANES>().0) {
-                    // A product fits 16 bits (255 * -128 = -32,640), and 16-bit products are what old processors have.
-                    let x = i16::from(x);
+                    let x = i32::from(x);
                     for (sum, &w) in sums.iter_mut().zip(w) {
-                        *sum += i32::from(x * i16::from(w));
+                        *sum += x * i32::from(w);
                     }
                 }
                 let place = row * rows.output_stride + panel.first;
@@ -60,12 +60,13 @@ impl Kernel for Portable {
         for chunk in (0..row.len).step_by(LANES) {
             let first = chunk / LANES % packed.patterns * LANES;
             let mut weights = packed.weights[first * taps..][..taps * LANES].chunks_exact(LANES);
-            let mut sums: [i32; LANES] = packed.constants.start[first..][..LANES].try_into().expect("a chunk has LANES lanes");
+            let mut sums: [i32; LANES] =
+                packed.constants.start[first..][..LANES].try_into().expect("a chunk has LANES lanes");
             for column in row.columns {
                 for (start, w) in row.rows.iter().zip(&mut weights) {
                     let input = &row.input[start + column + chunk..][..LANES];
                     for ((sum, &x), &w) in sums.iter_mut().zip(input).zip(w) {
-                        *sum += i32::from(i16::from(x) * i16::from(w));
+                        *sum += i32::from(x) * i32::from(w);
                     }
                 }
             }

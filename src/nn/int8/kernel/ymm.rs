@@ -39,10 +39,18 @@ impl Finish<'_> {
         // SAFETY: handed on.
         unsafe {
             match (c.order, c.residual.is_some(), c.shift.is_empty()) {
-                (SlopeOrder::None, false, true) => self.with::<R, V, 0, false, false>(sums, residual, residual_stride, store),
-                (SlopeOrder::Before, false, true) => self.with::<R, V, 1, false, false>(sums, residual, residual_stride, store),
-                (SlopeOrder::Before, false, false) => self.with::<R, V, 1, false, true>(sums, residual, residual_stride, store),
-                (SlopeOrder::None, true, true) => self.with::<R, V, 0, true, false>(sums, residual, residual_stride, store),
+                (SlopeOrder::None, false, true) => {
+                    self.with::<R, V, 0, false, false>(sums, residual, residual_stride, store)
+                }
+                (SlopeOrder::Before, false, true) => {
+                    self.with::<R, V, 1, false, false>(sums, residual, residual_stride, store)
+                }
+                (SlopeOrder::Before, false, false) => {
+                    self.with::<R, V, 1, false, true>(sums, residual, residual_stride, store)
+                }
+                (SlopeOrder::None, true, true) => {
+                    self.with::<R, V, 0, true, false>(sums, residual, residual_stride, store)
+                }
                 _ => self.with::<R, V, 2, true, true>(sums, residual, residual_stride, store),
             }
         }
@@ -60,12 +68,13 @@ impl Finish<'_> {
         let c = self.constants;
         // SAFETY: every lane has its constants; the residual is there when asked for.
         unsafe {
-            for r in 0..R {
+            for (r, sums) in sums.into_iter().enumerate() {
                 let mut values = [_mm256_setzero_ps(); V];
                 for v in 0..V {
                     let at = self.lane + 8 * v;
                     // Two roundings, not one: see `Epilogue`.
-                    let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[r][v]), _mm256_loadu_ps(c.multiplier.as_ptr().add(at)));
+                    let scaled =
+                        _mm256_mul_ps(_mm256_cvtepi32_ps(sums[v]), _mm256_loadu_ps(c.multiplier.as_ptr().add(at)));
                     let mut x = _mm256_add_ps(scaled, _mm256_loadu_ps(self.bias.add(8 * v)));
                     if LEAK == 1 || (LEAK == 2 && c.order == SlopeOrder::Before) {
                         x = leak(x, c.slopes.as_ptr().add(at));
