@@ -21,8 +21,13 @@ pub struct Layout {
     pub chunk: usize,
     /// Taps that one instruction of the depthwise kernel sums up.
     pub taps: usize,
+    /// Bytes a depthwise weight takes.
+    pub tap_bytes: usize,
     /// The byte of a chunk that lane `lane` of the depthwise kernel's sums belongs to.
     pub chunk_order: fn(lane: usize) -> usize,
+    /// Dense weights are sorted into groups of four inputs whose byte products can be added in pairs within 16 bits, and those
+    /// that need 16-bit weights; see `PackedDense::pack_by_need`.
+    pub by_need: bool,
     /// Weights of -128 are not allowed: the kernel's 16-bit sums of pairs could overflow.
     pub symmetric: bool,
 }
@@ -110,6 +115,8 @@ pub struct PackedDense {
     pub depth: usize,
     /// Panel by panel; within a panel step by step; within a step lane by lane, the `step` weights of a lane together.
     pub weights: Aligned<i8>,
+    /// For layouts by need: the first input of every step, panel by panel.
+    pub inputs: Vec<u32>,
     /// The panels from the first channel to the last.
     pub panels: Vec<Panel>,
     /// Constants of every lane.
@@ -125,6 +132,8 @@ pub struct Panel {
     pub width: usize,
     /// Where its weights start, in bytes.
     pub offset: usize,
+    /// For layouts by need: how many steps, from the first on, have byte weights.
+    pub narrow: usize,
 }
 
 impl PackedDense {
@@ -145,7 +154,7 @@ impl PackedDense {
         while first < stride {
             let width =
                 *layout.panels.iter().find(|&&width| first + width <= stride).expect("panels divide 16, as strides do");
-            panels.push(Panel { first, width, offset });
+            panels.push(Panel { first, width, offset, narrow: 0 });
             first += width;
             offset += (width * steps * layout.step * layout.weight_bytes).next_multiple_of(64);
         }
@@ -172,7 +181,40 @@ impl PackedDense {
             .map(|lane| lane.map_or(0, |c| start(&weights[c * inputs..][..inputs], zero, layout.excess)))
             .collect();
         let constants = Constants::new(epilogue, biases, start, &lanes);
-        PackedDense { steps, depth: steps * layout.step, weights: packed, panels, constants }
+        let mut packed =
+            PackedDense { steps, depth: steps * layout.step, weights: packed, inputs: Vec::new(), panels, constants };
+        if layout.by_need {
+            packed.pack_by_need(layout);
+        }
+        packed
+    }
+
+    /// Sorts the steps of every panel: first those in which no lane's neighbouring weights could overflow 16 bits when each is
+    /// multiplied with a byte, then the others, whose weights are widened to 16 bits, one pair of inputs of all lanes after the
+    /// other.
+    fn pack_by_need(&mut self, layout: &Layout) {
+        assert!(layout.step == 4 && layout.weight_bytes == 1, "steps are four bytes");
+        let from = std::mem::take(&mut self.weights);
+        let mut bytes = Vec::with_capacity(2 * from.len());
+        for panel in &mut self.panels {
+            let steps: Vec<&[i8]> = from[panel.offset..].chunks_exact(4 * panel.width).take(self.steps).collect();
+            let is_narrow = |step: &[i8]| step.chunks_exact(2).all(|pair| fits_in_pairs([pair[0], pair[1]]));
+            let (narrow, wide): (Vec<usize>, Vec<usize>) = (0..self.steps).partition(|&step| is_narrow(steps[step]));
+            panel.offset = bytes.len();
+            panel.narrow = narrow.len();
+            narrow.iter().for_each(|&step| bytes.extend_from_slice(steps[step]));
+            for &step in &wide {
+                for half in 0..2 {
+                    for lane in steps[step].chunks_exact(4) {
+                        let pair = [lane[2 * half], lane[2 * half + 1]];
+                        bytes.extend(pair.iter().flat_map(|&w| i16::from(w).to_ne_bytes()).map(|byte| byte as i8));
+                    }
+                }
+            }
+            self.inputs.extend(narrow.iter().chain(&wide).map(|&step| 4 * step as u32));
+            bytes.resize(bytes.len().next_multiple_of(64), 0);
+        }
+        self.weights = bytes.into_iter().collect();
     }
 }
 
@@ -214,8 +256,7 @@ impl PackedDepthwise {
                 Some(byte % stride).filter(|&channel| channel < channels)
             })
             .collect();
-        let mut packed =
-            Aligned::zeros(lanes.len() * columns * quads * rows_at_once * layout.taps * layout.weight_bytes);
+        let mut packed = Aligned::zeros(lanes.len() * columns * quads * rows_at_once * layout.taps * layout.tap_bytes);
         let bytes = &mut *packed;
         for (lane, channel) in lanes.iter().enumerate() {
             let Some(channel) = channel else { continue };
@@ -226,13 +267,7 @@ impl PackedDepthwise {
                     for output in 0..rows_at_once {
                         let (quad, tap) = ((row + output) / layout.taps, (row + output) % layout.taps);
                         let vector = ((pattern * columns + column) * quads + quad) * rows_at_once + output;
-                        put(
-                            bytes,
-                            0,
-                            (vector * layout.chunk + lane) * layout.taps + tap,
-                            &[weight],
-                            layout.weight_bytes,
-                        );
+                        put(bytes, 0, (vector * layout.chunk + lane) * layout.taps + tap, &[weight], layout.tap_bytes);
                     }
                 }
             }
@@ -251,6 +286,16 @@ impl PackedDepthwise {
     pub fn input_rows(&self, layout: &Layout) -> usize {
         self.quads * layout.taps
     }
+}
+
+/// Whether 255 times either or both weights of a pair fits 16 bits, whichever bytes they are multiplied with.
+fn fits_in_pairs(pair: [i8; 2]) -> bool {
+    let (mut most, mut least) = (0, 0);
+    for weight in pair {
+        most += 255 * i32::from(weight.max(0));
+        least += 255 * i32::from(weight.min(0));
+    }
+    most <= i32::from(i16::MAX) && least >= i32::from(i16::MIN)
 }
 
 /// Writes weights from number `place` on of those that start at byte `offset`.

@@ -1,8 +1,10 @@
-//! x86-64 with AVX2 (Haswell, Zen and later): products of 16-bit pairs.
+//! x86-64 with AVX2 (Haswell, Zen and later), which has no dot product.
 //!
-//! `vpmaddubsw` would take bytes, but adds pairs of products in 16 bits with saturation: 2 * 255 * 127 does not fit. So
-//! activations are widened to 16 bits a few rows at a time, weights when they are packed, and `vpmaddwd` adds pairs of products
-//! in 32 bits, where they always fit: 2 * 255 * 128 < 2^31.
+//! `vpmaddubsw` multiplies bytes, but adds pairs of products in 16 bits with saturation: 2 * 255 * 127 does not fit. Most pairs
+//! of weights are smaller or of different signs, so the steps of a panel are sorted when they are packed (`pack_by_need`): where
+//! no pair of any lane can reach the limit, bytes are multiplied (`vpmaddubsw`, then `vpmaddwd` with ones to 32 bits); in the
+//! others activations and weights are 16 bits wide and `vpmaddwd` adds pairs of products in 32 bits, where they always fit:
+//! 2 * 255 * 128 < 2^31. The depthwise kernel is always of the second kind.
 
 use std::arch::x86_64::*;
 
@@ -17,20 +19,22 @@ pub struct Avx2;
 
 /// Output channels of a panel: two vectors of sums.
 const LANES: usize = 16;
-/// Rows of a full tile: 12 sums, 2 vectors of weights, 1 of inputs and 1 product fit the 16 registers.
-const ROWS: usize = 6;
+/// Rows of a full tile: 10 sums, 2 vectors of weights, the ones, inputs and products fit the 16 registers.
+const ROWS: usize = 5;
 /// Bytes the depthwise kernel takes at once.
 const CHUNK: usize = 32;
 
 static LAYOUT: Layout = Layout {
     panels: &[LANES],
-    step: 2,
-    weight_bytes: 2,
+    step: 4,
+    weight_bytes: 1,
     excess: 0,
     order: packed_channel,
     chunk: CHUNK,
     taps: 2,
+    tap_bytes: 2,
     chunk_order: |lane| packed_channel(CHUNK, lane),
+    by_need: true,
     symmetric: false,
 };
 
@@ -111,7 +115,6 @@ unsafe fn dense(packed: &PackedDense, rows: &mut DenseRows<'_>) {
                     let input = wide.add(first * pitch).cast_const();
                     let first_row = block_first + first;
                     match count {
-                        6 => tile::<6>(packed, panel, first_row, input, rows),
                         5 => tile::<5>(packed, panel, first_row, input, rows),
                         4 => tile::<4>(packed, panel, first_row, input, rows),
                         3 => tile::<3>(packed, panel, first_row, input, rows),
@@ -158,21 +161,40 @@ unsafe fn tile<const R: usize>(
     rows: &mut DenseRows<'_>,
 ) {
     let constants = &packed.constants;
-    // SAFETY: a panel holds `steps * 64` bytes of weights from its offset on; each row has its inputs (`check`); constants
+    // SAFETY: a panel holds 64 bytes of weights for every narrow step and 128 for every other from its offset on; each row has its inputs (`check`); constants
     // have a value for every lane.
     unsafe {
         let mut weights = packed.weights.as_ptr().add(panel.offset);
         let start = constants.start.as_ptr().add(panel.first);
         let start = [_mm256_loadu_si256(start.cast()), _mm256_loadu_si256(start.add(8).cast())];
-        let inputs: [_; R] = std::array::from_fn(|r| input.add(r * pitch(packed.depth)));
+        let places = &packed.inputs[panel.first / LANES * packed.steps..][..packed.steps];
+        let (narrow, wide) = places.split_at(panel.narrow);
+        let bytes: [_; R] = std::array::from_fn(|r| rows.input.as_ptr().add((first + r) * rows.input_stride));
         let mut sums = [start; R];
-        for step in 0..packed.steps {
+        let ones = _mm256_set1_epi16(1);
+        for &place in narrow {
             let w = [_mm256_load_si256(weights.cast()), _mm256_load_si256(weights.add(32).cast())];
             weights = weights.add(64);
             for (r, sums) in sums.iter_mut().enumerate() {
-                let x = _mm256_set1_epi32(inputs[r].add(2 * step).cast::<i32>().read_unaligned());
+                let x = _mm256_set1_epi32(bytes[r].add(place as usize).cast::<i32>().read_unaligned());
                 for v in 0..2 {
-                    sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(x, w[v]));
+                    // No saturation: `fits_in_pairs` holds for every pair of these weights.
+                    let pairs = _mm256_maddubs_epi16(x, w[v]);
+                    sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(pairs, ones));
+                }
+            }
+        }
+        let words: [_; R] = std::array::from_fn(|r| input.add(r * pitch(packed.depth)));
+        for &place in wide {
+            for half in 0..2 {
+                let w = [_mm256_load_si256(weights.cast()), _mm256_load_si256(weights.add(32).cast())];
+                weights = weights.add(64);
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let x = words[r].add(place as usize + 2 * half).cast::<i32>().read_unaligned();
+                    let x = _mm256_set1_epi32(x);
+                    for v in 0..2 {
+                        sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(x, w[v]));
+                    }
                 }
             }
         }

@@ -23,7 +23,9 @@ static LAYOUT: Layout = Layout {
     order: packed_channel,
     chunk: 64,
     taps: 4,
+    tap_bytes: 1,
     chunk_order: |lane| packed_channel(64, lane),
+    by_need: false,
     symmetric: false,
 };
 

@@ -28,7 +28,9 @@ static LAYOUT: Layout = Layout {
     order: packed_channel,
     chunk: CHUNK,
     taps: 4,
+    tap_bytes: 1,
     chunk_order: |lane| packed_channel(CHUNK, lane),
+    by_need: false,
     symmetric: false,
 };
 

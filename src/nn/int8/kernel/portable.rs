@@ -19,7 +19,9 @@ static LAYOUT: Layout = Layout {
     order: |_, lane| lane,
     chunk: LANES,
     taps: 1,
+    tap_bytes: 1,
     chunk_order: |lane| lane,
+    by_need: false,
     symmetric: false,
 };
 
