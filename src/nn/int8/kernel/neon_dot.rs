@@ -1,0 +1,267 @@
+//! aarch64 with dot product (Cortex-A55, A76 and later): `sdot` adds four products of signed bytes to each of four sums.
+//!
+//! A dense tile is 6 rows by 16 channels: 24 sums, 6 vectors of inputs and 2 of weights fill the 32 registers. The depthwise
+//! kernel interleaves four input rows into quads of bytes and lets `sdot` sum a column of the kernel at once.
+//! The intrinsics for `sdot` are not stable, inline assembly is.
+
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+use super::super::packed::{Layout, PackedDense, PackedDepthwise};
+use super::qreg::{Finish, Tile, pack, signed, tiles};
+use super::{DenseRows, DepthwiseRow, Kernel, Output};
+use crate::nn::Isa;
+
+/// See the module.
+#[derive(Debug)]
+pub struct NeonDot;
+
+/// Output channels of a panel: four vectors of sums.
+const LANES: usize = 16;
+/// Rows of a full tile.
+const ROWS: usize = 6;
+/// Inputs of a row that are in a register at a time: four steps.
+const UNIT: usize = 16;
+/// Bytes the depthwise kernel takes at once.
+const CHUNK: usize = 16;
+
+static LAYOUT: Layout = Layout {
+    panels: &[LANES],
+    step: 4,
+    weight_bytes: 1,
+    excess: 128,
+    order: |_, lane| lane,
+    chunk: CHUNK,
+    taps: 4,
+    chunk_order: |lane| lane,
+    symmetric: false,
+};
+
+impl Kernel for NeonDot {
+    fn isa(&self) -> Isa {
+        Isa::NeonDot
+    }
+
+    fn layout(&self) -> &'static Layout {
+        &LAYOUT
+    }
+
+    fn dense(&self, packed: &PackedDense, mut rows: DenseRows<'_>) {
+        rows.check(packed);
+        // SAFETY: this kernel is handed out only where the instructions are available (`kernel::of`). `check` holds, hence for
+        // each of its rows, and `tiles` lays their inputs down as `tile` reads them.
+        unsafe {
+            tiles(packed, &mut rows, ROWS, UNIT, |cut, rows| match cut.count {
+                6 => tile::<6>(packed, cut, rows),
+                5 => tile::<5>(packed, cut, rows),
+                4 => tile::<4>(packed, cut, rows),
+                3 => tile::<3>(packed, cut, rows),
+                2 => tile::<2>(packed, cut, rows),
+                _ => tile::<1>(packed, cut, rows),
+            });
+        }
+    }
+
+    fn depthwise(&self, packed: &PackedDepthwise, mut row: DepthwiseRow<'_>) {
+        row.check(packed, &LAYOUT);
+        // SAFETY: as above.
+        unsafe {
+            match packed.rows_at_once {
+                1 => chunks::<1>(packed, &mut row),
+                _ => chunks::<2>(packed, &mut row),
+            }
+        }
+    }
+}
+
+/// Adds to every sum four products: of its quad of weights and the quad `LANE` of the inputs.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn sdot_lane<const LANE: u8>(mut sums: int32x4_t, weights: int8x16_t, inputs: int8x16_t) -> int32x4_t {
+    // SAFETY: register to register; the processor has the instruction.
+    unsafe {
+        asm!(
+            "sdot {sums:v}.4s, {weights:v}.16b, {inputs:v}.4b[{lane}]",
+            sums = inout(vreg) sums,
+            weights = in(vreg) weights,
+            inputs = in(vreg) inputs,
+            lane = const LANE,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sums
+}
+
+/// Adds to every sum the products of its quad of weights and its quad of inputs.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn sdot(mut sums: int32x4_t, weights: int8x16_t, inputs: int8x16_t) -> int32x4_t {
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "sdot {sums:v}.4s, {weights:v}.16b, {inputs:v}.16b",
+            sums = inout(vreg) sums,
+            weights = in(vreg) weights,
+            inputs = in(vreg) inputs,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sums
+}
+
+/// One step of a tile: the weights from `weights` on with quad `LANE` of every row's inputs.
+///
+/// # Safety
+/// There are `4 * LANES` weights.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn step<const R: usize, const LANE: u8>(sums: &mut [[int32x4_t; 4]; R], inputs: &[int8x16_t; R], weights: *const i8) {
+    for v in 0..4 {
+        // SAFETY: by the contract.
+        let w = unsafe { vld1q_s8(weights.add(16 * v)) };
+        for (sums, &x) in sums.iter_mut().zip(inputs) {
+            sums[v] = sdot_lane::<LANE>(sums[v], w, x);
+        }
+    }
+}
+
+/// `R` rows times one panel.
+///
+/// # Safety
+/// The processor has the dot product; `DenseRows::check` holds; `cut` is by `tiles`, in units of `UNIT`, with `R` rows.
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn tile<const R: usize>(packed: &PackedDense, cut: &Tile<'_>, rows: &mut DenseRows<'_>) {
+    let constants = &packed.constants;
+    let lane = cut.panel.first;
+    // SAFETY: a panel holds `steps * 4 * LANES` weights from its offset on; the inputs are whole units (`tiles`), of which
+    // `steps / 4` are read, and one more where steps remain; constants have a value for every lane.
+    unsafe {
+        let mut weights = packed.weights.as_ptr().add(cut.panel.offset);
+        let mut input = cut.input;
+        let start: [_; 4] = std::array::from_fn(|v| vld1q_s32(constants.start.as_ptr().add(lane + 4 * v)));
+        let mut sums = [start; R];
+        for _ in 0..packed.steps / 4 {
+            let x: [_; R] = std::array::from_fn(|r| vld1q_s8(input.add(UNIT * r)));
+            step::<R, 0>(&mut sums, &x, weights);
+            step::<R, 1>(&mut sums, &x, weights.add(4 * LANES));
+            step::<R, 2>(&mut sums, &x, weights.add(8 * LANES));
+            step::<R, 3>(&mut sums, &x, weights.add(12 * LANES));
+            weights = weights.add(16 * LANES);
+            input = input.add(UNIT * R);
+        }
+        let rest = packed.steps % 4;
+        if rest > 0 {
+            let x: [_; R] = std::array::from_fn(|r| vld1q_s8(input.add(UNIT * r)));
+            step::<R, 0>(&mut sums, &x, weights);
+            if rest > 1 {
+                step::<R, 1>(&mut sums, &x, weights.add(4 * LANES));
+            }
+            if rest > 2 {
+                step::<R, 2>(&mut sums, &x, weights.add(8 * LANES));
+            }
+        }
+
+        let place = cut.first * rows.output_stride + lane;
+        let residual = rows.residual.map_or(std::ptr::null(), |residual| residual.as_ptr().wrapping_add(place));
+        let finish = Finish { constants, lane, bias: constants.bias[rows.bias].as_ptr().add(lane) };
+        let values = finish.values::<R, 4>(sums, |r| residual.wrapping_add(r * rows.output_stride));
+        match &mut rows.output {
+            Output::Int8(bytes) => {
+                let bytes = bytes.as_mut_ptr().add(place);
+                for (r, values) in values.into_iter().enumerate() {
+                    vst1q_u8(bytes.add(r * rows.output_stride), pack(values, constants.range));
+                }
+            }
+            Output::Float(floats) => {
+                let floats = floats.as_mut_ptr().add(place);
+                for (r, values) in values.into_iter().enumerate() {
+                    for (v, value) in values.into_iter().enumerate() {
+                        vst1q_f32(floats.add(r * rows.output_stride + 4 * v), value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The processor has the dot product; `DepthwiseRow::check` holds; `R` is `packed.rows_at_once`.
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn chunks<const R: usize>(packed: &PackedDepthwise, row: &mut DepthwiseRow<'_>) {
+    assert!(row.len.is_multiple_of(CHUNK), "pixels are whole chunks");
+    let len = row.len;
+    let wanted = row.output.len() / len.max(1);
+    let constants = &packed.constants;
+    let residual = row.residual.map_or(std::ptr::null(), <[u8]>::as_ptr);
+    let mut lane = 0;
+    for chunk in (0..len).step_by(CHUNK) {
+        // SAFETY: a chunk lies within every wanted row of the output and the residual; for a row that is not wanted the first
+        // one's residual is read. Constants have a value for every lane of every pattern.
+        unsafe {
+            let sums = sums::<R>(packed, row, chunk, lane);
+            let finish = Finish { constants, lane, bias: constants.bias[0].as_ptr().add(lane) };
+            let values = finish.values::<R, 4>(sums, |r| residual.wrapping_add(if r < wanted { r * len } else { 0 } + chunk));
+            for (r, values) in values.into_iter().enumerate().take(wanted) {
+                match &mut row.output {
+                    Output::Int8(bytes) => {
+                        vst1q_u8(bytes.as_mut_ptr().add(r * len + chunk), pack(values, constants.range));
+                    }
+                    Output::Float(floats) => {
+                        for (v, value) in values.into_iter().enumerate() {
+                            vst1q_f32(floats.as_mut_ptr().add(r * len + chunk + 4 * v), value);
+                        }
+                    }
+                }
+            }
+        }
+        lane += CHUNK;
+        if lane == packed.patterns * CHUNK {
+            lane = 0;
+        }
+    }
+}
+
+/// Four rows of a chunk's bytes as quads: vector `v` holds those of channels `4 * v` and on.
+///
+/// # Safety
+/// Each of `rows` has a chunk from `input` on.
+#[inline(always)]
+unsafe fn quads(input: *const u8, rows: &[usize]) -> [int8x16_t; 4] {
+    // SAFETY: by the contract.
+    unsafe {
+        let x: [_; 4] = std::array::from_fn(|row| signed(vld1q_u8(input.add(rows[row]))));
+        let words = |a, b| (vreinterpretq_s16_s8(vzip1q_s8(a, b)), vreinterpretq_s16_s8(vzip2q_s8(a, b)));
+        let ((a, b), (c, d)) = (words(x[0], x[1]), words(x[2], x[3]));
+        [vzip1q_s16(a, c), vzip2q_s16(a, c), vzip1q_s16(b, d), vzip2q_s16(b, d)].map(|x| vreinterpretq_s8_s16(x))
+    }
+}
+
+/// The sums of one chunk.
+///
+/// # Safety
+/// As for `chunks`; `chunk` is below `row.len`, `lane` the first of its pattern.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn sums<const R: usize>(packed: &PackedDepthwise, row: &DepthwiseRow<'_>, chunk: usize, lane: usize) -> [[int32x4_t; 4]; R] {
+    let taps = packed.columns * packed.quads * R * 4;
+    // SAFETY: each input row and column has whole chunks up to behind `len` (`check`), the weights have `patterns * taps`
+    // vectors of 16 bytes, constants have `patterns * CHUNK` lanes.
+    unsafe {
+        let mut weights = packed.weights.as_ptr().add(lane * taps);
+        let start: [_; 4] = std::array::from_fn(|v| vld1q_s32(packed.constants.start.as_ptr().add(lane + 4 * v)));
+        let mut sums = [start; R];
+        for column in row.columns {
+            let input = row.input.as_ptr().add(column + chunk);
+            for rows in row.rows.chunks_exact(4) {
+                let x = quads(input, rows);
+                for sums in &mut sums {
+                    for v in 0..4 {
+                        sums[v] = sdot(sums[v], vld1q_s8(weights.add(16 * v)), x[v]);
+                    }
+                    weights = weights.add(4 * CHUNK);
+                }
+            }
+        }
+        sums
+    }
+}
