@@ -38,9 +38,6 @@ pub struct Constants {
     pub bias: Vec<Aligned<f32>>,
     /// Slopes below zero; empty for none.
     pub slopes: Aligned<f32>,
-    /// No slope is above 1 and the output is bytes: `max(v, v * slope)` does for `v < 0 ? v * slope : v`. They differ only in
-    /// the sign of a zero.
-    pub gentle: bool,
     /// Where the slopes act.
     pub order: SlopeOrder,
     /// See [`Epilogue`].
@@ -73,7 +70,6 @@ impl Constants {
         };
         Constants {
             start,
-            gentle: epilogue.range.is_some() && slopes.iter().all(|&slope| slope <= 1.0),
             multiplier: by_lane(&epilogue.multiplier),
             bias: biases.iter().map(|bias| by_lane(bias)).collect(),
             slopes,

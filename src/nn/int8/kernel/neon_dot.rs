@@ -8,7 +8,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::super::packed::{Layout, PackedDense, PackedDepthwise};
-use super::qreg::{Finish, Tile, pack, signed, tiles};
+use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, RESIDUAL, SCALE, Tile, kind, pack, signed, tiles};
 use super::{DenseRows, DepthwiseRow, Kernel, Output};
 use crate::nn::Isa;
 
@@ -48,17 +48,15 @@ impl Kernel for NeonDot {
 
     fn dense(&self, packed: &PackedDense, mut rows: DenseRows<'_>) {
         rows.check(packed);
-        // SAFETY: this kernel is handed out only where the instructions are available (`kernel::of`). `check` holds, hence for
-        // each of its rows, and `tiles` lays their inputs down as `tile` reads them.
+        // SAFETY: this kernel is handed out only where the instructions are available (`kernel::of`). `check` holds.
         unsafe {
-            tiles(packed, &mut rows, ROWS, UNIT, |cut, rows| match cut.count {
-                6 => tile::<6>(packed, cut, rows),
-                5 => tile::<5>(packed, cut, rows),
-                4 => tile::<4>(packed, cut, rows),
-                3 => tile::<3>(packed, cut, rows),
-                2 => tile::<2>(packed, cut, rows),
-                _ => tile::<1>(packed, cut, rows),
-            });
+            match kind(&packed.constants) {
+                SCALE => dense::<SCALE>(packed, &mut rows),
+                LEAK => dense::<LEAK>(packed, &mut rows),
+                LEAK_SHIFT => dense::<LEAK_SHIFT>(packed, &mut rows),
+                RESIDUAL => dense::<RESIDUAL>(packed, &mut rows),
+                _ => dense::<ANY>(packed, &mut rows),
+            }
         }
     }
 
@@ -66,11 +64,34 @@ impl Kernel for NeonDot {
         row.check(packed, &LAYOUT);
         // SAFETY: as above.
         unsafe {
-            match packed.rows_at_once {
-                1 => chunks::<1>(packed, &mut row),
-                _ => chunks::<2>(packed, &mut row),
+            match (packed.rows_at_once, kind(&packed.constants)) {
+                (1, SCALE) => chunks::<1, SCALE>(packed, &mut row),
+                (1, LEAK) => chunks::<1, LEAK>(packed, &mut row),
+                (1, LEAK_SHIFT) => chunks::<1, LEAK_SHIFT>(packed, &mut row),
+                (1, _) => chunks::<1, ANY>(packed, &mut row),
+                (_, SCALE) => chunks::<2, SCALE>(packed, &mut row),
+                (_, LEAK) => chunks::<2, LEAK>(packed, &mut row),
+                (_, LEAK_SHIFT) => chunks::<2, LEAK_SHIFT>(packed, &mut row),
+                _ => chunks::<2, ANY>(packed, &mut row),
             }
         }
+    }
+}
+
+/// # Safety
+/// The processor has the dot product; `DenseRows::check` holds; `KIND` is `kind` of the constants.
+#[inline(always)]
+unsafe fn dense<const KIND: u8>(packed: &PackedDense, rows: &mut DenseRows<'_>) {
+    // SAFETY: `check` holds for each of the rows, and `tiles` lays their inputs down as `tile` reads them.
+    unsafe {
+        tiles(packed, rows, ROWS, UNIT, |cut, rows| match cut.count {
+            6 => tile::<6, KIND>(packed, cut, rows),
+            5 => tile::<5, KIND>(packed, cut, rows),
+            4 => tile::<4, KIND>(packed, cut, rows),
+            3 => tile::<3, KIND>(packed, cut, rows),
+            2 => tile::<2, KIND>(packed, cut, rows),
+            _ => tile::<1, KIND>(packed, cut, rows),
+        });
     }
 }
 
@@ -115,7 +136,11 @@ fn sdot(mut sums: int32x4_t, weights: int8x16_t, inputs: int8x16_t) -> int32x4_t
 /// There are `4 * LANES` weights.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn step<const R: usize, const LANE: u8>(sums: &mut [[int32x4_t; 4]; R], inputs: &[int8x16_t; R], weights: *const i8) {
+unsafe fn step<const R: usize, const LANE: u8>(
+    sums: &mut [[int32x4_t; 4]; R],
+    inputs: &[int8x16_t; R],
+    weights: *const i8,
+) {
     for v in 0..4 {
         // SAFETY: by the contract.
         let w = unsafe { vld1q_s8(weights.add(16 * v)) };
@@ -130,7 +155,7 @@ unsafe fn step<const R: usize, const LANE: u8>(sums: &mut [[int32x4_t; 4]; R], i
 /// # Safety
 /// The processor has the dot product; `DenseRows::check` holds; `cut` is by `tiles`, in units of `UNIT`, with `R` rows.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn tile<const R: usize>(packed: &PackedDense, cut: &Tile<'_>, rows: &mut DenseRows<'_>) {
+unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile<'_>, rows: &mut DenseRows<'_>) {
     let constants = &packed.constants;
     let lane = cut.panel.first;
     // SAFETY: a panel holds `steps * 4 * LANES` weights from its offset on; the inputs are whole units (`tiles`), of which
@@ -164,13 +189,12 @@ unsafe fn tile<const R: usize>(packed: &PackedDense, cut: &Tile<'_>, rows: &mut 
         let place = cut.first * rows.output_stride + lane;
         let residual = rows.residual.map_or(std::ptr::null(), |residual| residual.as_ptr().wrapping_add(place));
         let finish = Finish { constants, lane, bias: constants.bias[rows.bias].as_ptr().add(lane) };
-        let values = finish.values::<R, 4>(sums, |r| residual.wrapping_add(r * rows.output_stride));
+        let residual = |r| residual.wrapping_add(r * rows.output_stride);
+        let values = finish.values::<R, 4, KIND>(sums, residual);
         match &mut rows.output {
             Output::Int8(bytes) => {
                 let bytes = bytes.as_mut_ptr().add(place);
-                for (r, values) in values.into_iter().enumerate() {
-                    vst1q_u8(bytes.add(r * rows.output_stride), pack(values, constants.range));
-                }
+                pack(values, constants.range, |r| Some(bytes.add(r * rows.output_stride)));
             }
             Output::Float(floats) => {
                 let floats = floats.as_mut_ptr().add(place);
@@ -187,7 +211,7 @@ unsafe fn tile<const R: usize>(packed: &PackedDense, cut: &Tile<'_>, rows: &mut 
 /// # Safety
 /// The processor has the dot product; `DepthwiseRow::check` holds; `R` is `packed.rows_at_once`.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn chunks<const R: usize>(packed: &PackedDepthwise, row: &mut DepthwiseRow<'_>) {
+unsafe fn chunks<const R: usize, const KIND: u8>(packed: &PackedDepthwise, row: &mut DepthwiseRow<'_>) {
     assert!(row.len.is_multiple_of(CHUNK), "pixels are whole chunks");
     let len = row.len;
     let wanted = row.output.len() / len.max(1);
@@ -200,15 +224,18 @@ unsafe fn chunks<const R: usize>(packed: &PackedDepthwise, row: &mut DepthwiseRo
         unsafe {
             let sums = sums::<R>(packed, row, chunk, lane);
             let finish = Finish { constants, lane, bias: constants.bias[0].as_ptr().add(lane) };
-            let values = finish.values::<R, 4>(sums, |r| residual.wrapping_add(if r < wanted { r * len } else { 0 } + chunk));
-            for (r, values) in values.into_iter().enumerate().take(wanted) {
-                match &mut row.output {
-                    Output::Int8(bytes) => {
-                        vst1q_u8(bytes.as_mut_ptr().add(r * len + chunk), pack(values, constants.range));
-                    }
-                    Output::Float(floats) => {
+            let residual = |r| residual.wrapping_add(if r < wanted { r * len } else { 0 } + chunk);
+            let values = finish.values::<R, 4, KIND>(sums, residual);
+            match &mut row.output {
+                Output::Int8(bytes) => {
+                    let bytes = bytes.as_mut_ptr().add(chunk);
+                    pack(values, constants.range, |r| (r < wanted).then(|| bytes.add(r * len)));
+                }
+                Output::Float(floats) => {
+                    let floats = floats.as_mut_ptr().add(chunk);
+                    for (r, values) in values.into_iter().enumerate().take(wanted) {
                         for (v, value) in values.into_iter().enumerate() {
-                            vst1q_f32(floats.as_mut_ptr().add(r * len + chunk + 4 * v), value);
+                            vst1q_f32(floats.add(r * len + 4 * v), value);
                         }
                     }
                 }
@@ -242,7 +269,12 @@ unsafe fn quads(input: *const u8, rows: &[usize]) -> [int8x16_t; 4] {
 /// As for `chunks`; `chunk` is below `row.len`, `lane` the first of its pattern.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn sums<const R: usize>(packed: &PackedDepthwise, row: &DepthwiseRow<'_>, chunk: usize, lane: usize) -> [[int32x4_t; 4]; R] {
+unsafe fn sums<const R: usize>(
+    packed: &PackedDepthwise,
+    row: &DepthwiseRow<'_>,
+    chunk: usize,
+    lane: usize,
+) -> [[int32x4_t; 4]; R] {
     let taps = packed.columns * packed.quads * R * 4;
     // SAFETY: each input row and column has whole chunks up to behind `len` (`check`), the weights have `patterns * taps`
     // vectors of 16 bytes, constants have `patterns * CHUNK` lanes.

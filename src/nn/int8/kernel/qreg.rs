@@ -128,13 +128,13 @@ pub(super) struct Finish<'a> {
 }
 
 impl Finish<'_> {
-    /// The values of `R` rows of sums. The choices are made once for all of them.
+    /// The values of `R` rows of sums.
     ///
     /// # Safety
     /// The constants have `4 * V` lanes from `self.lane` and `self.bias` on; `residual(r)` points to as many bytes if the
-    /// constants ask for it.
+    /// constants ask for it; `KIND` is `kind` of the constants.
     #[inline(always)]
-    pub(super) unsafe fn values<const R: usize, const V: usize>(
+    pub(super) unsafe fn values<const R: usize, const V: usize, const KIND: u8>(
         &self,
         sums: [[int32x4_t; V]; R],
         residual: impl Fn(usize) -> *const u8,
@@ -142,95 +142,118 @@ impl Finish<'_> {
         let c = self.constants;
         // SAFETY: by the contract.
         unsafe {
-            let mut values = sums.map(|row| row.map(|sum| vcvtq_f32_s32(sum)));
+            let mut values = [[vdupq_n_f32(0.0); V]; R];
             for v in 0..V {
-                let multiplier = vld1q_f32(c.multiplier.as_ptr().add(self.lane + 4 * v));
+                let at = self.lane + 4 * v;
+                let multiplier = vld1q_f32(c.multiplier.as_ptr().add(at));
                 let bias = vld1q_f32(self.bias.add(4 * v));
-                for values in &mut values {
+                for r in 0..R {
                     // Two roundings, not one: see `Epilogue`.
-                    values[v] = vaddq_f32(vmulq_f32(values[v], multiplier), bias);
-                }
-            }
-            if c.order == SlopeOrder::Before {
-                self.leak(&mut values);
-            }
-            if let Some(scale) = c.residual {
-                let (zero, scale) = (vdup_n_u8(scale.zero), vdupq_n_f32(scale.multiplier));
-                for (r, values) in values.iter_mut().enumerate() {
-                    add_residual(values, residual(r), zero, scale);
-                }
-            }
-            if c.order == SlopeOrder::After {
-                self.leak(&mut values);
-            }
-            if !c.shift.is_empty() {
-                for v in 0..V {
-                    let shift = vld1q_f32(c.shift.as_ptr().add(self.lane + 4 * v));
-                    for values in &mut values {
-                        values[v] = vaddq_f32(values[v], shift);
+                    let mut x = vaddq_f32(vmulq_f32(vcvtq_f32_s32(sums[r][v]), multiplier), bias);
+                    if KIND == LEAK || KIND == LEAK_SHIFT {
+                        // As `leak`, but for the sign of a zero, and kinder to registers. One of the two terms is zero, so
+                        // that the sum is not rounded, only the product, fused or not.
+                        let zero = vdupq_n_f32(0.0);
+                        x = vfmaq_f32(vmaxq_f32(x, zero), vminq_f32(x, zero), vld1q_f32(c.slopes.as_ptr().add(at)));
                     }
+                    if KIND == ANY && c.order == SlopeOrder::Before {
+                        x = leak(x, c.slopes.as_ptr().add(at));
+                    }
+                    if (KIND == RESIDUAL || KIND == ANY)
+                        && let Some(scale) = c.residual
+                    {
+                        let distance = vsubq_s32(spread::<V>(residual(r), v), vdupq_n_s32(i32::from(scale.zero)));
+                        x = vaddq_f32(x, vmulq_n_f32(vcvtq_f32_s32(distance), scale.multiplier));
+                    }
+                    if KIND == ANY && c.order == SlopeOrder::After {
+                        x = leak(x, c.slopes.as_ptr().add(at));
+                    }
+                    if KIND == LEAK_SHIFT || (KIND == ANY && !c.shift.is_empty()) {
+                        x = vaddq_f32(x, vld1q_f32(c.shift.as_ptr().add(at)));
+                    }
+                    values[r][v] = x;
                 }
             }
             values
         }
     }
+}
 
-    /// `x < 0 ? x * slope : x`.
-    #[inline(always)]
-    unsafe fn leak<const R: usize, const V: usize>(&self, values: &mut [[float32x4_t; V]; R]) {
-        let c = self.constants;
-        // SAFETY: by the caller's contract.
-        unsafe {
-            if c.gentle {
-                // The same with two instructions less: by slopes up to 1, products are below x above zero, and above it below.
-                for v in 0..V {
-                    let slopes = vld1q_f32(c.slopes.as_ptr().add(self.lane + 4 * v));
-                    for values in values.iter_mut() {
-                        values[v] = vmaxq_f32(values[v], vmulq_f32(values[v], slopes));
-                    }
-                }
-                return;
-            }
-            for v in 0..V {
-                let slopes = vld1q_f32(c.slopes.as_ptr().add(self.lane + 4 * v));
-                for values in values.iter_mut() {
-                    let negative = vcltzq_f32(values[v]);
-                    values[v] = vbslq_f32(negative, vmulq_f32(values[v], slopes), values[v]);
-                }
-            }
-        }
+/// What an epilogue does, so that kernels choose once and not for every tile: nothing but scale,
+pub(super) const SCALE: u8 = 0;
+/// the activation, nothing else,
+pub(super) const LEAK: u8 = 1;
+/// the activation and the shift,
+pub(super) const LEAK_SHIFT: u8 = 2;
+/// the residual, nothing else,
+pub(super) const RESIDUAL: u8 = 3;
+/// anything, or the output is float.
+pub(super) const ANY: u8 = 4;
+
+/// Which of these the constants ask for.
+pub(super) fn kind(constants: &Constants) -> u8 {
+    match (constants.order, constants.residual.is_some(), constants.shift.is_empty()) {
+        _ if constants.range.is_none() => ANY,
+        (SlopeOrder::None, false, true) => SCALE,
+        (SlopeOrder::Before, false, true) => LEAK,
+        (SlopeOrder::Before, false, false) => LEAK_SHIFT,
+        (SlopeOrder::None, true, true) => RESIDUAL,
+        _ => ANY,
     }
 }
 
-/// `x + (residual - zero) * scale` for `4 * V` values.
+/// `x < 0 ? x * slope : x`.
 #[inline(always)]
-unsafe fn add_residual<const V: usize>(values: &mut [float32x4_t; V], residual: *const u8, zero: uint8x8_t, scale: float32x4_t) {
+unsafe fn leak(x: float32x4_t, slopes: *const f32) -> float32x4_t {
+    // SAFETY: the caller has 4 slopes there.
+    unsafe { vbslq_f32(vcltzq_f32(x), vmulq_f32(x, vld1q_f32(slopes)), x) }
+}
+
+/// Vector `v` of `4 * V` bytes as 32-bit integers.
+#[inline(always)]
+unsafe fn spread<const V: usize>(bytes: *const u8, v: usize) -> int32x4_t {
     // SAFETY: the caller has `4 * V` bytes there.
     unsafe {
-        for v in 0..V {
-            let words = if V == 1 {
-                vsubl_u8(vreinterpret_u8_u32(vdup_n_u32(residual.cast::<u32>().read_unaligned())), zero)
-            } else {
-                vsubl_u8(vld1_u8(residual.add(v / 2 * 8)), zero)
-            };
-            let words = vreinterpretq_s16_u16(words);
-            let distance = if v % 2 == 0 { vmovl_s16(vget_low_s16(words)) } else { vmovl_high_s16(words) };
-            values[v] = vaddq_f32(values[v], vmulq_f32(vcvtq_f32_s32(distance), scale));
-        }
+        let words = if V == 1 {
+            vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(bytes.cast::<u32>().read_unaligned())))
+        } else {
+            vmovl_u8(vld1_u8(bytes.add(v / 2 * 8)))
+        };
+        let quad = if v % 2 == 0 { vmovl_u16(vget_low_u16(words)) } else { vmovl_high_u16(words) };
+        vreinterpretq_s32_u32(quad)
     }
 }
 
-/// Rounds and clamps four vectors of values; stored bytes. |v| < 2^31.
+/// Rounds and clamps rows of values and stores them as bytes, row `r` at `place(r)`, or nowhere. |v| < 2^31.
+///
+/// # Safety
+/// Each place has 16 bytes.
 #[inline(always)]
-pub(super) fn pack(values: [float32x4_t; 4], range: Option<(u8, u8)>) -> uint8x16_t {
-    // SAFETY: every aarch64 processor has NEON.
+pub(super) unsafe fn pack<const R: usize>(
+    values: [[float32x4_t; 4]; R],
+    range: Option<(u8, u8)>,
+    place: impl Fn(usize) -> Option<*mut u8>,
+) {
+    let (low, high) = range.unwrap_or((0, 255));
+    // SAFETY: by the contract.
     unsafe {
-        let whole = values.map(|v| vcvtnq_s32_f32(v));
-        let (a, b) = (vqmovn_high_s32(vqmovn_s32(whole[0]), whole[1]), vqmovn_high_s32(vqmovn_s32(whole[2]), whole[3]));
-        let bytes = veorq_u8(vreinterpretq_u8_s8(vqmovn_high_s16(vqmovn_s16(a), b)), vdupq_n_u8(0x80));
-        match range {
-            None | Some((0, 255)) => bytes,
-            Some((low, high)) => vminq_u8(vmaxq_u8(bytes, vdupq_n_u8(low)), vdupq_n_u8(high)),
+        let mut rows = [vdupq_n_u8(0); R];
+        for r in 0..R {
+            let whole = |v: usize| vcvtnq_s32_f32(values[r][v]);
+            let (a, b) =
+                (vqmovn_high_s32(vqmovn_s32(whole(0)), whole(1)), vqmovn_high_s32(vqmovn_s32(whole(2)), whole(3)));
+            rows[r] = veorq_u8(vreinterpretq_u8_s8(vqmovn_high_s16(vqmovn_s16(a), b)), vdupq_n_u8(0x80));
+        }
+        if (low, high) != (0, 255) {
+            let (low, high) = (vdupq_n_u8(low), vdupq_n_u8(high));
+            for r in 0..R {
+                rows[r] = vminq_u8(vmaxq_u8(rows[r], low), high);
+            }
+        }
+        for r in 0..R {
+            if let Some(place) = place(r) {
+                vst1q_u8(place, rows[r]);
+            }
         }
     }
 }
