@@ -62,7 +62,8 @@ pub enum SlopeOrder {
 impl Constants {
     /// Orders an epilogue's constants; `lanes` gives the channel of every lane, `None` for a lane nobody reads.
     pub fn new(epilogue: &Epilogue, biases: &[Vec<f32>], start: Aligned<i32>, lanes: &[Option<usize>]) -> Constants {
-        let by_lane = |values: &[f32]| lanes.iter().map(|lane| lane.map_or(0.0, |c| values[c])).collect::<Aligned<f32>>();
+        let by_lane =
+            |values: &[f32]| lanes.iter().map(|lane| lane.map_or(0.0, |c| values[c])).collect::<Aligned<f32>>();
         let (slopes, order) = match &epilogue.activation {
             Activation::None => (Aligned::default(), SlopeOrder::None),
             Activation::Before(slopes) => (by_lane(slopes), SlopeOrder::Before),
@@ -109,6 +110,9 @@ pub struct PackedDense {
     pub depth: usize,
     /// Panel by panel; within a panel step by step; within a step lane by lane, the `step` weights of a lane together.
     pub weights: Aligned<i8>,
+    /// By panel and step, for [symmetric](Layout::symmetric) families: any sum over the weights whose places in the step agree
+    /// modulo 8 fits 16 bits with signed inputs.
+    pub small: Vec<bool>,
     /// The panels from the first channel to the last.
     pub panels: Vec<Panel>,
     /// Constants of every lane.
@@ -142,7 +146,8 @@ impl PackedDense {
         let mut panels = Vec::new();
         let (mut first, mut offset) = (0, 0);
         while first < stride {
-            let width = *layout.panels.iter().find(|&&width| first + width <= stride).expect("panels divide 16, as strides do");
+            let width =
+                *layout.panels.iter().find(|&&width| first + width <= stride).expect("panels divide 16, as strides do");
             panels.push(Panel { first, width, offset });
             first += width;
             offset += (width * steps * layout.step * layout.weight_bytes).next_multiple_of(64);
@@ -170,7 +175,14 @@ impl PackedDense {
             .map(|lane| lane.map_or(0, |c| start(&weights[c * inputs..][..inputs], zero, layout.excess)))
             .collect();
         let constants = Constants::new(epilogue, biases, start, &lanes);
-        PackedDense { steps, depth: steps * layout.step, weights: packed, panels, constants }
+        let small = match layout.symmetric {
+            true => panels
+                .iter()
+                .flat_map(|panel| small_steps(&packed[panel.offset..], panel.width, steps, layout.step))
+                .collect(),
+            false => Vec::new(),
+        };
+        PackedDense { steps, depth: steps * layout.step, weights: packed, small, panels, constants }
     }
 }
 
@@ -212,7 +224,8 @@ impl PackedDepthwise {
                 Some(byte % stride).filter(|&channel| channel < channels)
             })
             .collect();
-        let mut packed = Aligned::zeros(lanes.len() * columns * quads * rows_at_once * layout.taps * layout.weight_bytes);
+        let mut packed =
+            Aligned::zeros(lanes.len() * columns * quads * rows_at_once * layout.taps * layout.weight_bytes);
         let bytes = &mut *packed;
         for (lane, channel) in lanes.iter().enumerate() {
             let Some(channel) = channel else { continue };
@@ -223,14 +236,22 @@ impl PackedDepthwise {
                     for output in 0..rows_at_once {
                         let (quad, tap) = ((row + output) / layout.taps, (row + output) % layout.taps);
                         let vector = ((pattern * columns + column) * quads + quad) * rows_at_once + output;
-                        put(bytes, 0, (vector * layout.chunk + lane) * layout.taps + tap, &[weight], layout.weight_bytes);
+                        put(
+                            bytes,
+                            0,
+                            (vector * layout.chunk + lane) * layout.taps + tap,
+                            &[weight],
+                            layout.weight_bytes,
+                        );
                     }
                 }
             }
         }
         let start = lanes
             .iter()
-            .map(|lane| lane.map_or(0, |c| start(&weights[c * rows * columns..][..rows * columns], zero, layout.excess)))
+            .map(|lane| {
+                lane.map_or(0, |c| start(&weights[c * rows * columns..][..rows * columns], zero, layout.excess))
+            })
             .collect();
         let constants = Constants::new(epilogue, std::slice::from_ref(&epilogue.bias), start, &lanes);
         PackedDepthwise { columns, quads, rows_at_once, patterns, weights: packed, constants }
@@ -253,6 +274,17 @@ fn put(bytes: &mut [i8], offset: usize, place: usize, weights: &[i8], weight_byt
             }
         }
     }
+}
+
+/// For every step of a panel of bytes, whether its sums modulo 8 fit 16 bits whatever the inputs, which are -128 at least.
+fn small_steps(panel: &[i8], width: usize, steps: usize, step: usize) -> impl Iterator<Item = bool> {
+    panel.chunks_exact(width * step).take(steps).map(move |weights| {
+        weights.chunks_exact(step).all(|lane| {
+            (0..8).all(|first| {
+                lane.iter().skip(first).step_by(8).map(|w| u32::from(w.unsigned_abs())).sum::<u32>() <= 255
+            })
+        })
+    })
 }
 
 /// What a sum must start with so that stored bytes count from `zero`.

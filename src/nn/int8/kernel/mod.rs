@@ -14,6 +14,8 @@ mod avx_vnni;
 #[cfg(target_arch = "x86_64")]
 mod ymm;
 #[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "aarch64")]
 mod neon_dot;
 #[cfg(target_arch = "aarch64")]
 mod qreg;
@@ -144,6 +146,8 @@ pub fn of(isa: Isa) -> &'static dyn Kernel {
         Isa::AvxVnni => &avx_vnni::AvxVnni,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni => &avx512::Avx512Vnni,
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => &neon::Neon,
         #[cfg(target_arch = "aarch64")]
         Isa::NeonDot => &neon_dot::NeonDot,
         _ => &portable::Portable,

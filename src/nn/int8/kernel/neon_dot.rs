@@ -188,13 +188,16 @@ unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile<
 
         let place = cut.first * rows.output_stride + lane;
         let residual = rows.residual.map_or(std::ptr::null(), |residual| residual.as_ptr().wrapping_add(place));
-        let finish = Finish { constants, lane, bias: constants.bias[rows.bias].as_ptr().add(lane) };
+        let finish = Finish::<4, KIND>::new(constants, lane, rows.bias);
         let residual = |r| residual.wrapping_add(r * rows.output_stride);
-        let values = finish.values::<R, 4, KIND>(sums, residual);
+        let values = finish.values(sums, residual);
         match &mut rows.output {
             Output::Int8(bytes) => {
                 let bytes = bytes.as_mut_ptr().add(place);
-                pack(values, constants.range, |r| Some(bytes.add(r * rows.output_stride)));
+                let packed = pack(values, constants.range);
+                for r in 0..R {
+                    vst1q_u8(bytes.add(r * rows.output_stride), packed[r]);
+                }
             }
             Output::Float(floats) => {
                 let floats = floats.as_mut_ptr().add(place);
@@ -223,13 +226,18 @@ unsafe fn chunks<const R: usize, const KIND: u8>(packed: &PackedDepthwise, row: 
         // one's residual is read. Constants have a value for every lane of every pattern.
         unsafe {
             let sums = sums::<R>(packed, row, chunk, lane);
-            let finish = Finish { constants, lane, bias: constants.bias[0].as_ptr().add(lane) };
+            let finish = Finish::<4, KIND>::new(constants, lane, 0);
             let residual = |r| residual.wrapping_add(if r < wanted { r * len } else { 0 } + chunk);
-            let values = finish.values::<R, 4, KIND>(sums, residual);
+            let values = finish.values(sums, residual);
             match &mut row.output {
                 Output::Int8(bytes) => {
                     let bytes = bytes.as_mut_ptr().add(chunk);
-                    pack(values, constants.range, |r| (r < wanted).then(|| bytes.add(r * len)));
+                    let packed = pack(values, constants.range);
+                    for r in 0..R {
+                        if r < wanted {
+                            vst1q_u8(bytes.add(r * len), packed[r]);
+                        }
+                    }
                 }
                 Output::Float(floats) => {
                     let floats = floats.as_mut_ptr().add(chunk);

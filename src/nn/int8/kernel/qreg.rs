@@ -6,6 +6,7 @@
 use std::arch::aarch64::*;
 use std::mem::MaybeUninit;
 
+use super::super::epilogue::Residual;
 use super::super::packed::{Constants, PackedDense, Panel, SlopeOrder};
 use super::DenseRows;
 
@@ -118,58 +119,85 @@ pub(super) fn signed(bytes: uint8x16_t) -> int8x16_t {
     unsafe { vreinterpretq_s8_u8(veorq_u8(bytes, vdupq_n_u8(0x80))) }
 }
 
-/// The epilogue of `Constants::value` on whole vectors, in natural order.
-pub(super) struct Finish<'a> {
-    pub constants: &'a Constants,
-    /// The first lane.
-    pub lane: usize,
-    /// Its bias.
-    pub bias: *const f32,
+/// The epilogue of `Constants::value` on `V` vectors of lanes, in natural order; its constants in registers.
+#[derive(Clone, Copy)]
+pub(super) struct Finish<const V: usize, const KIND: u8> {
+    multiplier: [float32x4_t; V],
+    bias: [float32x4_t; V],
+    slopes: [float32x4_t; V],
+    shift: [float32x4_t; V],
+    order: SlopeOrder,
+    residual: Option<Residual>,
 }
 
-impl Finish<'_> {
+impl<const V: usize, const KIND: u8> Finish<V, KIND> {
+    /// The constants from `lane` on, with bias set `bias`; `KIND` is `kind` of them.
+    ///
+    /// # Safety
+    /// There are `4 * V` lanes from `lane` on.
+    #[inline(always)]
+    pub(super) unsafe fn new(constants: &Constants, lane: usize, bias: usize) -> Self {
+        // SAFETY: every lane has its constants, slopes and shifts where there are any.
+        unsafe {
+            let load = |values: &[f32]| {
+                let mut vectors = [vdupq_n_f32(0.0); V];
+                for v in 0..V {
+                    vectors[v] = vld1q_f32(values.as_ptr().add(lane + 4 * v));
+                }
+                vectors
+            };
+            let none = [vdupq_n_f32(0.0); V];
+            let leaks = KIND == LEAK || KIND == LEAK_SHIFT || (KIND == ANY && constants.order != SlopeOrder::None);
+            let shifts = KIND == LEAK_SHIFT || (KIND == ANY && !constants.shift.is_empty());
+            Finish {
+                multiplier: load(&constants.multiplier),
+                bias: load(&constants.bias[bias]),
+                slopes: if leaks { load(&constants.slopes) } else { none },
+                // A zero that leaves every value as it is, -0.0 too.
+                shift: if shifts { load(&constants.shift) } else { [vdupq_n_f32(-0.0); V] },
+                order: constants.order,
+                residual: constants.residual,
+            }
+        }
+    }
+
     /// The values of `R` rows of sums.
     ///
     /// # Safety
-    /// The constants have `4 * V` lanes from `self.lane` and `self.bias` on; `residual(r)` points to as many bytes if the
-    /// constants ask for it; `KIND` is `kind` of the constants.
+    /// `residual(r)` points to `4 * V` bytes if the constants ask for it.
     #[inline(always)]
-    pub(super) unsafe fn values<const R: usize, const V: usize, const KIND: u8>(
+    pub(super) unsafe fn values<const R: usize>(
         &self,
         sums: [[int32x4_t; V]; R],
         residual: impl Fn(usize) -> *const u8,
     ) -> [[float32x4_t; V]; R] {
-        let c = self.constants;
         // SAFETY: by the contract.
         unsafe {
-            let mut values = [[vdupq_n_f32(0.0); V]; R];
+            let zero = vdupq_n_f32(0.0);
+            let mut values = [[zero; V]; R];
             for v in 0..V {
-                let at = self.lane + 4 * v;
-                let multiplier = vld1q_f32(c.multiplier.as_ptr().add(at));
-                let bias = vld1q_f32(self.bias.add(4 * v));
                 for r in 0..R {
                     // Two roundings, not one: see `Epilogue`.
-                    let mut x = vaddq_f32(vmulq_f32(vcvtq_f32_s32(sums[r][v]), multiplier), bias);
+                    let mut x = vaddq_f32(vmulq_f32(vcvtq_f32_s32(sums[r][v]), self.multiplier[v]), self.bias[v]);
                     if KIND == LEAK || KIND == LEAK_SHIFT {
                         // As `leak`, but for the sign of a zero, and kinder to registers. One of the two terms is zero, so
                         // that the sum is not rounded, only the product, fused or not.
-                        let zero = vdupq_n_f32(0.0);
-                        x = vfmaq_f32(vmaxq_f32(x, zero), vminq_f32(x, zero), vld1q_f32(c.slopes.as_ptr().add(at)));
+                        x = vfmaq_f32(vmaxq_f32(x, zero), vminq_f32(x, zero), self.slopes[v]);
                     }
-                    if KIND == ANY && c.order == SlopeOrder::Before {
-                        x = leak(x, c.slopes.as_ptr().add(at));
+                    if KIND == ANY && self.order == SlopeOrder::Before {
+                        x = leak(x, self.slopes[v]);
                     }
                     if (KIND == RESIDUAL || KIND == ANY)
-                        && let Some(scale) = c.residual
+                        && let Some(scale) = self.residual
                     {
                         let distance = vsubq_s32(spread::<V>(residual(r), v), vdupq_n_s32(i32::from(scale.zero)));
                         x = vaddq_f32(x, vmulq_n_f32(vcvtq_f32_s32(distance), scale.multiplier));
                     }
-                    if KIND == ANY && c.order == SlopeOrder::After {
-                        x = leak(x, c.slopes.as_ptr().add(at));
+                    if KIND == ANY && self.order == SlopeOrder::After {
+                        x = leak(x, self.slopes[v]);
                     }
-                    if KIND == LEAK_SHIFT || (KIND == ANY && !c.shift.is_empty()) {
-                        x = vaddq_f32(x, vld1q_f32(c.shift.as_ptr().add(at)));
+                    if KIND == LEAK_SHIFT || KIND == ANY {
+                        x = vaddq_f32(x, self.shift[v]);
                     }
                     values[r][v] = x;
                 }
@@ -204,9 +232,9 @@ pub(super) fn kind(constants: &Constants) -> u8 {
 
 /// `x < 0 ? x * slope : x`.
 #[inline(always)]
-unsafe fn leak(x: float32x4_t, slopes: *const f32) -> float32x4_t {
-    // SAFETY: the caller has 4 slopes there.
-    unsafe { vbslq_f32(vcltzq_f32(x), vmulq_f32(x, vld1q_f32(slopes)), x) }
+fn leak(x: float32x4_t, slopes: float32x4_t) -> float32x4_t {
+    // SAFETY: every aarch64 processor has NEON.
+    unsafe { vbslq_f32(vcltzq_f32(x), vmulq_f32(x, slopes), x) }
 }
 
 /// Vector `v` of `4 * V` bytes as 32-bit integers.
@@ -224,18 +252,11 @@ unsafe fn spread<const V: usize>(bytes: *const u8, v: usize) -> int32x4_t {
     }
 }
 
-/// Rounds and clamps rows of values and stores them as bytes, row `r` at `place(r)`, or nowhere. |v| < 2^31.
-///
-/// # Safety
-/// Each place has 16 bytes.
+/// Rounds and clamps rows of values; stored bytes. |v| < 2^31.
 #[inline(always)]
-pub(super) unsafe fn pack<const R: usize>(
-    values: [[float32x4_t; 4]; R],
-    range: Option<(u8, u8)>,
-    place: impl Fn(usize) -> Option<*mut u8>,
-) {
+pub(super) fn pack<const R: usize>(values: [[float32x4_t; 4]; R], range: Option<(u8, u8)>) -> [uint8x16_t; R] {
     let (low, high) = range.unwrap_or((0, 255));
-    // SAFETY: by the contract.
+    // SAFETY: every aarch64 processor has NEON.
     unsafe {
         let mut rows = [vdupq_n_u8(0); R];
         for r in 0..R {
@@ -250,10 +271,18 @@ pub(super) unsafe fn pack<const R: usize>(
                 rows[r] = vminq_u8(vmaxq_u8(rows[r], low), high);
             }
         }
-        for r in 0..R {
-            if let Some(place) = place(r) {
-                vst1q_u8(place, rows[r]);
-            }
-        }
+        rows
+    }
+}
+
+/// As `pack`, for two vectors.
+#[inline(always)]
+pub(super) fn pack_half(values: [float32x4_t; 2], range: Option<(u8, u8)>) -> uint8x8_t {
+    let (low, high) = range.unwrap_or((0, 255));
+    // SAFETY: every aarch64 processor has NEON.
+    unsafe {
+        let words = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(values[0])), vcvtnq_s32_f32(values[1]));
+        let bytes = veor_u8(vreinterpret_u8_s8(vqmovn_s16(words)), vdup_n_u8(0x80));
+        vmin_u8(vmax_u8(bytes, vdup_n_u8(low)), vdup_n_u8(high))
     }
 }

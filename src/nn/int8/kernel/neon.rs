@@ -1,0 +1,354 @@
+//! aarch64 without dot product (Cortex-A53, A57, A72): pairs of products are added in 16 bits.
+//!
+//! `smull` and `smlal2` multiply 16 signed bytes by 16 and add the halves: each of 8 sums holds two products, at most
+//! 2 * 128 * 127 = 32,512 for weights of -127 to 127, which fits 16 bits; `sadalp` adds them up in 32 bits. Where the four
+//! weights that meet in a 16-bit sum have magnitudes of 255 at most together (128 * 255 = 32,640), a second pair of
+//! multiplications goes on in 16 bits and saves a `sadalp`; most weights are small. The sums of a dense tile are spread over
+//! the four lanes of a register until the end.
+
+use std::arch::aarch64::*;
+
+use super::super::packed::{Layout, PackedDense, PackedDepthwise};
+use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, RESIDUAL, SCALE, Tile, kind, pack, pack_half, tiles};
+use super::{DenseRows, DepthwiseRow, Kernel, Output};
+use crate::nn::Isa;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Neon;
+
+/// Output channels of a panel.
+const LANES: usize = 4;
+/// Rows of a full tile: 16 sums, 8 vectors of inputs, 2 of weights and some products fit the 32 registers.
+const ROWS: usize = 4;
+/// Inputs that a step multiplies.
+const STEP: usize = 32;
+/// Bytes the depthwise kernel takes at once.
+const CHUNK: usize = 8;
+
+static LAYOUT: Layout = Layout {
+    panels: &[LANES],
+    step: STEP,
+    weight_bytes: 1,
+    excess: 128,
+    order: |_, lane| lane,
+    chunk: CHUNK,
+    taps: 1,
+    chunk_order: |lane| lane,
+    symmetric: true,
+};
+
+impl Kernel for Neon {
+    fn isa(&self) -> Isa {
+        Isa::Neon
+    }
+
+    fn layout(&self) -> &'static Layout {
+        &LAYOUT
+    }
+
+    fn dense(&self, packed: &PackedDense, mut rows: DenseRows<'_>) {
+        rows.check(packed);
+        assert_eq!(packed.small.len(), packed.panels.len() * packed.steps, "every step is known to be small or not");
+        // SAFETY: `check` holds.
+        unsafe {
+            match kind(&packed.constants) {
+                SCALE => dense::<SCALE>(packed, &mut rows),
+                LEAK => dense::<LEAK>(packed, &mut rows),
+                LEAK_SHIFT => dense::<LEAK_SHIFT>(packed, &mut rows),
+                RESIDUAL => dense::<RESIDUAL>(packed, &mut rows),
+                _ => dense::<ANY>(packed, &mut rows),
+            }
+        }
+    }
+
+    fn depthwise(&self, packed: &PackedDepthwise, mut row: DepthwiseRow<'_>) {
+        row.check(packed, &LAYOUT);
+        // SAFETY: as above.
+        unsafe {
+            match kind(&packed.constants) {
+                SCALE => chunks::<SCALE>(packed, &mut row),
+                LEAK => chunks::<LEAK>(packed, &mut row),
+                LEAK_SHIFT => chunks::<LEAK_SHIFT>(packed, &mut row),
+                RESIDUAL => chunks::<RESIDUAL>(packed, &mut row),
+                _ => chunks::<ANY>(packed, &mut row),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `DenseRows::check` holds; `KIND` is `kind` of the constants; there is a `small` for every step of every panel.
+#[inline(always)]
+unsafe fn dense<const KIND: u8>(packed: &PackedDense, rows: &mut DenseRows<'_>) {
+    // SAFETY: `check` holds for each of the rows, and `tiles` lays their inputs down as `tile` reads them.
+    unsafe {
+        tiles(packed, rows, ROWS, STEP, |cut, rows| match cut.count {
+            4 => tile::<4, KIND>(packed, cut, rows),
+            3 => tile::<3, KIND>(packed, cut, rows),
+            2 => tile::<2, KIND>(packed, cut, rows),
+            _ => tile::<1, KIND>(packed, cut, rows),
+        });
+    }
+}
+
+/// Products of 32 inputs and weights, the halves of each 16 added up.
+#[inline(always)]
+fn pairs(x: int8x16_t, w: int8x16_t) -> int16x8_t {
+    // SAFETY: every aarch64 processor has NEON.
+    unsafe { vmlal_high_s8(vmull_s8(vget_low_s8(x), vget_low_s8(w)), x, w) }
+}
+
+/// `pairs` on top of `sums`.
+#[inline(always)]
+fn more_pairs(sums: int16x8_t, x: int8x16_t, w: int8x16_t) -> int16x8_t {
+    // SAFETY: as above.
+    unsafe { vmlal_high_s8(vmlal_s8(sums, vget_low_s8(x), vget_low_s8(w)), x, w) }
+}
+
+/// `R` rows times one panel.
+///
+/// # Safety
+/// `DenseRows::check` holds; `cut` is by `tiles`, in units of `STEP`, with `R` rows; `KIND` is `kind` of the constants; there is
+/// a `small` for every step of every panel.
+#[inline(never)]
+unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile<'_>, rows: &mut DenseRows<'_>) {
+    let constants = &packed.constants;
+    let lane = cut.panel.first;
+    // SAFETY: a panel holds `steps * STEP * LANES` weights from its offset on; the inputs are whole units; constants have a
+    // value for every lane.
+    unsafe {
+        let mut weights = packed.weights.as_ptr().add(cut.panel.offset);
+        let mut input = cut.input;
+        let mut sums = [[vdupq_n_s32(0); LANES]; R];
+        for &small in packed.small.get_unchecked(cut.number * packed.steps..).get_unchecked(..packed.steps) {
+            let mut x = [[vdupq_n_s8(0); 2]; R];
+            for r in 0..R {
+                x[r] = [vld1q_s8(input.add(STEP * r)), vld1q_s8(input.add(STEP * r + 16))];
+            }
+            if small {
+                for l in 0..LANES {
+                    let w = [vld1q_s8(weights.add(STEP * l)), vld1q_s8(weights.add(STEP * l + 16))];
+                    for r in 0..R {
+                        sums[r][l] = vpadalq_s16(sums[r][l], more_pairs(pairs(x[r][0], w[0]), x[r][1], w[1]));
+                    }
+                }
+            } else {
+                for l in 0..LANES {
+                    let w = [vld1q_s8(weights.add(STEP * l)), vld1q_s8(weights.add(STEP * l + 16))];
+                    for r in 0..R {
+                        sums[r][l] = vpadalq_s16(sums[r][l], pairs(x[r][0], w[0]));
+                        sums[r][l] = vpadalq_s16(sums[r][l], pairs(x[r][1], w[1]));
+                    }
+                }
+            }
+            weights = weights.add(STEP * LANES);
+            input = input.add(STEP * R);
+        }
+        let start = vld1q_s32(constants.start.as_ptr().add(lane));
+        let mut whole = [[start; 1]; R];
+        for r in 0..R {
+            let pairs = vpaddq_s32(vpaddq_s32(sums[r][0], sums[r][1]), vpaddq_s32(sums[r][2], sums[r][3]));
+            whole[r][0] = vaddq_s32(pairs, start);
+        }
+
+        let stride = rows.output_stride;
+        let place = cut.first * stride + lane;
+        let residual = rows.residual.map_or(std::ptr::null(), |residual| residual.as_ptr().wrapping_add(place));
+        let finish = Finish::<1, KIND>::new(constants, lane, rows.bias);
+        let values = finish.values(whole, |r| residual.wrapping_add(r * stride));
+        match &mut rows.output {
+            Output::Int8(bytes) => {
+                let bytes = bytes.as_mut_ptr().add(place);
+                // Four rows of four channels make one vector.
+                let four = std::array::from_fn(|r| values[if r < R { r } else { 0 }][0]);
+                let mut quads = vreinterpretq_u32_u8(pack([four], constants.range)[0]);
+                for r in 0..R {
+                    bytes.add(r * stride).cast::<u32>().write_unaligned(vgetq_lane_u32::<0>(quads));
+                    quads = vextq_u32::<1>(quads, quads);
+                }
+            }
+            Output::Float(floats) => {
+                let floats = floats.as_mut_ptr().add(place);
+                for r in 0..R {
+                    vst1q_f32(floats.add(r * stride), values[r][0]);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `DepthwiseRow::check` holds; `KIND` is `kind` of the constants.
+#[inline(never)]
+unsafe fn chunks<const KIND: u8>(packed: &PackedDepthwise, row: &mut DepthwiseRow<'_>) {
+    let pixel = packed.patterns * CHUNK;
+    assert!(row.len.is_multiple_of(pixel), "pixels are whole chunks");
+    let pixels = row.output.len() / pixel;
+    // SAFETY: handed on; output without pixels needs none.
+    unsafe {
+        match (row.rows, row.columns) {
+            (&[_, _, _], &[a, b, c]) if b == a + pixel && c == b + pixel => three::<KIND, true>(packed, row, pixels),
+            (&[_, _, _], &[_, _, _]) => three::<KIND, false>(packed, row, pixels),
+            _ => any::<KIND>(packed, row, pixels),
+        }
+    }
+}
+
+/// Excess-128 bytes to signed 16-bit values.
+///
+/// # Safety
+/// There is a chunk there.
+#[inline(always)]
+unsafe fn widen(from: *const u8) -> int16x8_t {
+    // SAFETY: by the contract.
+    unsafe { vreinterpretq_s16_u16(vsubl_u8(vld1_u8(from), vdup_n_u8(128))) }
+}
+
+/// Adds the products of a chunk.
+#[inline(always)]
+fn add(sums: &mut [int32x4_t; 2], x: int16x8_t, w: int16x8_t) {
+    // SAFETY: every aarch64 processor has NEON.
+    unsafe {
+        sums[0] = vmlal_s16(sums[0], vget_low_s16(x), vget_low_s16(w));
+        sums[1] = vmlal_high_s16(sums[1], x, w);
+    }
+}
+
+/// Where a depthwise row's chunks come from and go to.
+struct Places {
+    input: *const u8,
+    residual: *const u8,
+    bytes: *mut u8,
+    floats: *mut f32,
+}
+
+impl Places {
+    fn of(row: &mut DepthwiseRow<'_>) -> Places {
+        let (bytes, floats) = match &mut row.output {
+            Output::Int8(bytes) => (bytes.as_mut_ptr(), std::ptr::null_mut()),
+            Output::Float(floats) => (std::ptr::null_mut(), floats.as_mut_ptr()),
+        };
+        let residual = row.residual.map_or(std::ptr::null(), <[u8]>::as_ptr);
+        Places { input: row.input.as_ptr(), residual, bytes, floats }
+    }
+
+    /// Finishes the chunk at `at`.
+    ///
+    /// # Safety
+    /// The chunk lies within the output, and within the residual where there is one.
+    #[inline(always)]
+    unsafe fn store<const KIND: u8>(
+        &self,
+        finish: &Finish<2, KIND>,
+        sums: [int32x4_t; 2],
+        range: Option<(u8, u8)>,
+        at: usize,
+    ) {
+        // SAFETY: by the contract; float output is of kind `ANY` and has no range.
+        unsafe {
+            let [values] = finish.values([sums], |_| self.residual.wrapping_add(at));
+            if KIND == ANY && range.is_none() {
+                vst1q_f32(self.floats.add(at), values[0]);
+                vst1q_f32(self.floats.add(at + 4), values[1]);
+            } else {
+                vst1_u8(self.bytes.add(at), pack_half(values, range));
+            }
+        }
+    }
+}
+
+/// Kernels of 3 by 3, their weights in registers. If `ROLLING`, columns of the kernel are neighbouring pixels: what one output
+/// pixel reads, the next two read again.
+///
+/// # Safety
+/// As for `chunks`; there are 3 rows and 3 columns; `pixels` is the output's.
+#[inline(always)]
+unsafe fn three<const KIND: u8, const ROLLING: bool>(
+    packed: &PackedDepthwise,
+    row: &mut DepthwiseRow<'_>,
+    pixels: usize,
+) {
+    let pixel = packed.patterns * CHUNK;
+    let range = packed.constants.range;
+    let places = Places::of(row);
+    for pattern in 0..packed.patterns {
+        let lane = pattern * CHUNK;
+        // SAFETY: every pattern has 9 vectors of weights and constants for its lanes; each input row and column has whole
+        // chunks up to behind the last pixel (`check`), which are those of the output and the residual.
+        unsafe {
+            let finish = Finish::<2, KIND>::new(&packed.constants, lane, 0);
+            let start = packed.constants.start.as_ptr().add(lane);
+            let start = [vld1q_s32(start), vld1q_s32(start.add(4))];
+            let weights = packed.weights.as_ptr().add(lane * 9);
+            let mut w = [[vdupq_n_s16(0); 3]; 3];
+            for column in 0..3 {
+                for r in 0..3 {
+                    w[column][r] = vmovl_s8(vld1_s8(weights.add((column * 3 + r) * CHUNK)));
+                }
+            }
+            let column = |column: usize, at: usize| {
+                let input = places.input.add(row.columns[column] + at);
+                [widen(input.add(row.rows[0])), widen(input.add(row.rows[1])), widen(input.add(row.rows[2]))]
+            };
+            let sums = |x: [&[int16x8_t; 3]; 3]| {
+                let mut sums = start;
+                for (x, w) in x.into_iter().zip(&w) {
+                    add(&mut sums, x[0], w[0]);
+                    add(&mut sums, x[1], w[1]);
+                    add(&mut sums, x[2], w[2]);
+                }
+                sums
+            };
+            let mut at = lane;
+            let end = pixels * pixel;
+            if ROLLING && pixels >= 3 {
+                let (mut a, mut b) = (column(0, at), column(1, at));
+                while at + 2 * pixel < end {
+                    let c = column(2, at);
+                    places.store(&finish, sums([&a, &b, &c]), range, at);
+                    a = column(2, at + pixel);
+                    places.store(&finish, sums([&b, &c, &a]), range, at + pixel);
+                    b = column(2, at + 2 * pixel);
+                    places.store(&finish, sums([&c, &a, &b]), range, at + 2 * pixel);
+                    at += 3 * pixel;
+                }
+            }
+            while at < end {
+                places.store(&finish, sums([&column(0, at), &column(1, at), &column(2, at)]), range, at);
+                at += pixel;
+            }
+        }
+    }
+}
+
+/// Kernels of any size.
+///
+/// # Safety
+/// As for `chunks`; `pixels` is the output's.
+#[inline(always)]
+unsafe fn any<const KIND: u8>(packed: &PackedDepthwise, row: &mut DepthwiseRow<'_>, pixels: usize) {
+    let pixel = packed.patterns * CHUNK;
+    let taps = row.rows.len() * row.columns.len();
+    let range = packed.constants.range;
+    let places = Places::of(row);
+    for pattern in 0..packed.patterns {
+        let lane = pattern * CHUNK;
+        // SAFETY: as for `three`, with `taps` vectors of weights.
+        unsafe {
+            let finish = Finish::<2, KIND>::new(&packed.constants, lane, 0);
+            let start = packed.constants.start.as_ptr().add(lane);
+            for at in (lane..pixels * pixel).step_by(pixel) {
+                let mut weights = packed.weights.as_ptr().add(lane * taps);
+                let mut sums = [vld1q_s32(start), vld1q_s32(start.add(4))];
+                for column in row.columns {
+                    for first in row.rows {
+                        add(&mut sums, widen(places.input.add(first + column + at)), vmovl_s8(vld1_s8(weights)));
+                        weights = weights.add(CHUNK);
+                    }
+                }
+                places.store(&finish, sums, range, at);
+            }
+        }
+    }
+}
