@@ -110,8 +110,8 @@ pub struct PackedDense {
     pub depth: usize,
     /// Panel by panel; within a panel step by step; within a step lane by lane, the `step` weights of a lane together.
     pub weights: Aligned<i8>,
-    /// By panel and step, for [symmetric](Layout::symmetric) families: any sum over the weights whose places in the step agree
-    /// modulo 8 fits 16 bits with signed inputs.
+    /// By four panels and eight inputs, for [symmetric](Layout::symmetric) families: whether the weights of every second of
+    /// these inputs have magnitudes of 255 together at most, for each lane, so that four products fit 16 bits.
     pub small: Vec<bool>,
     /// The panels from the first channel to the last.
     pub panels: Vec<Panel>,
@@ -175,13 +175,7 @@ impl PackedDense {
             .map(|lane| lane.map_or(0, |c| start(&weights[c * inputs..][..inputs], zero, layout.excess)))
             .collect();
         let constants = Constants::new(epilogue, biases, start, &lanes);
-        let small = match layout.symmetric {
-            true => panels
-                .iter()
-                .flat_map(|panel| small_steps(&packed[panel.offset..], panel.width, steps, layout.step))
-                .collect(),
-            false => Vec::new(),
-        };
+        let small = if layout.symmetric { small_groups(&packed, &panels, steps * layout.step) } else { Vec::new() };
         PackedDense { steps, depth: steps * layout.step, weights: packed, small, panels, constants }
     }
 }
@@ -276,15 +270,16 @@ fn put(bytes: &mut [i8], offset: usize, place: usize, weights: &[i8], weight_byt
     }
 }
 
-/// For every step of a panel of bytes, whether its sums modulo 8 fit 16 bits whatever the inputs, which are -128 at least.
-fn small_steps(panel: &[i8], width: usize, steps: usize, step: usize) -> impl Iterator<Item = bool> {
-    panel.chunks_exact(width * step).take(steps).map(move |weights| {
-        weights.chunks_exact(step).all(|lane| {
-            (0..8).all(|first| {
-                lane.iter().skip(first).step_by(8).map(|w| u32::from(w.unsigned_abs())).sum::<u32>() <= 255
-            })
-        })
-    })
+/// See [`PackedDense::small`]; for panels of four lanes and steps of two inputs.
+fn small_groups(weights: &[i8], panels: &[Panel], depth: usize) -> Vec<bool> {
+    let group_is_small = |group: &[i8]| {
+        (0..8).all(|place| group[place..].iter().step_by(8).map(|weight| u32::from(weight.unsigned_abs())).sum::<u32>() <= 255)
+    };
+    let groups = depth.div_ceil(8);
+    let four = |four: &[Panel]| {
+        (0..groups).map(|group| four.iter().all(|panel| group_is_small(&weights[panel.offset + 32 * group..][..32]))).collect()
+    };
+    panels.chunks(4).flat_map(|panels: &[Panel]| -> Vec<bool> { four(panels) }).collect()
 }
 
 /// What a sum must start with so that stored bytes count from `zero`.

@@ -7,9 +7,10 @@
 //! the four lanes of a register until the end.
 
 use std::arch::aarch64::*;
+use std::arch::asm;
 
 use super::super::packed::{Layout, PackedDense, PackedDepthwise};
-use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, RESIDUAL, SCALE, Tile, kind, pack, pack_half, tiles};
+use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, RESIDUAL, SCALE, Tile, Unit, kind, pack, pack_half, tiles};
 use super::{DenseRows, DepthwiseRow, Kernel, Output};
 use crate::nn::Isa;
 
@@ -17,18 +18,41 @@ use crate::nn::Isa;
 #[derive(Debug)]
 pub struct Neon;
 
-/// Output channels of a panel.
+/// Output channels of a panel: one vector of sums.
 const LANES: usize = 4;
-/// Rows of a full tile: 16 sums, 8 vectors of inputs, 2 of weights and some products fit the 32 registers.
+/// Panels of a tile.
+const PANELS: usize = 4;
+/// Rows of a full tile: 16 sums, 8 vectors of inputs, 2 of weights and 2 of products fit the 32 registers.
 const ROWS: usize = 4;
-/// Inputs that a step multiplies.
-const STEP: usize = 32;
+/// Bytes of weights of one panel for eight inputs.
+const GROUP: usize = 8 * LANES;
 /// Bytes the depthwise kernel takes at once.
 const CHUNK: usize = 8;
 
+/// Eight inputs of a row, every pair four times, once for each lane.
+struct Pairs;
+
+impl Unit for Pairs {
+    const INPUTS: usize = 8;
+    const BYTES: usize = 32;
+
+    #[inline(always)]
+    unsafe fn put(inputs: int8x16_t, to: *mut i8, step: usize) {
+        const PLACES: [u8; 16] = [0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3];
+        // SAFETY: by the contract.
+        unsafe {
+            let places = vld1q_u8(PLACES.as_ptr());
+            for quad in 0..4 {
+                let pairs = vqtbl1q_s8(inputs, vaddq_u8(places, vdupq_n_u8(4 * quad)));
+                vst1q_s8(to.add(usize::from(quad / 2) * step + usize::from(quad % 2) * 16), pairs);
+            }
+        }
+    }
+}
+
 static LAYOUT: Layout = Layout {
     panels: &[LANES],
-    step: STEP,
+    step: 2,
     weight_bytes: 1,
     excess: 128,
     order: |_, lane| lane,
@@ -49,7 +73,8 @@ impl Kernel for Neon {
 
     fn dense(&self, packed: &PackedDense, mut rows: DenseRows<'_>) {
         rows.check(packed);
-        assert_eq!(packed.small.len(), packed.panels.len() * packed.steps, "every step is known to be small or not");
+        assert!(packed.panels.len().is_multiple_of(PANELS), "panels come by fours, as strides are multiples of 16");
+        assert_eq!(packed.small.len(), packed.panels.len() / PANELS * groups(packed), "every group is known to be small or not");
         // SAFETY: `check` holds.
         unsafe {
             match kind(&packed.constants) {
@@ -83,95 +108,153 @@ impl Kernel for Neon {
 unsafe fn dense<const KIND: u8>(packed: &PackedDense, rows: &mut DenseRows<'_>) {
     // SAFETY: `check` holds for each of the rows, and `tiles` lays their inputs down as `tile` reads them.
     unsafe {
-        tiles(packed, rows, ROWS, STEP, |cut, rows| match cut.count {
-            4 => tile::<4, KIND>(packed, cut, rows),
-            3 => tile::<3, KIND>(packed, cut, rows),
-            2 => tile::<2, KIND>(packed, cut, rows),
+        tiles::<Pairs>(packed, rows, ROWS, PANELS, |cut, rows| match cut.count {
+            3.. => tile::<2, KIND>(packed, cut, rows),
             _ => tile::<1, KIND>(packed, cut, rows),
         });
     }
 }
 
-/// Products of 32 inputs and weights, the halves of each 16 added up.
-#[inline(always)]
-fn pairs(x: int8x16_t, w: int8x16_t) -> int16x8_t {
-    // SAFETY: every aarch64 processor has NEON.
-    unsafe { vmlal_high_s8(vmull_s8(vget_low_s8(x), vget_low_s8(w)), x, w) }
+/// Groups of eight inputs.
+fn groups(packed: &PackedDense) -> usize {
+    packed.depth.div_ceil(8)
 }
 
-/// `pairs` on top of `sums`.
+/// Adds to two rows' sums the products of eight inputs (see `Pairs`) and a panel's weights, pairs of products in 16 bits.
+///
+/// By assembly, since the compiler would take the vectors' upper halves out first, and by two to hide latencies.
 #[inline(always)]
-fn more_pairs(sums: int16x8_t, x: int8x16_t, w: int8x16_t) -> int16x8_t {
+fn add_pairs(sums: [int32x4_t; 2], x: [[int8x16_t; 2]; 2], w: [int8x16_t; 2]) -> [int32x4_t; 2] {
+    let [mut a, mut b] = sums;
+    // SAFETY: register to register; every aarch64 processor has NEON.
+    unsafe {
+        asm!(
+            "smull {s:v}.8h, {a0:v}.8b, {w0:v}.8b",
+            "smull {t:v}.8h, {b0:v}.8b, {w0:v}.8b",
+            "smlal2 {s:v}.8h, {a0:v}.16b, {w0:v}.16b",
+            "smlal2 {t:v}.8h, {b0:v}.16b, {w0:v}.16b",
+            "sadalp {a:v}.4s, {s:v}.8h",
+            "sadalp {b:v}.4s, {t:v}.8h",
+            "smull {s:v}.8h, {a1:v}.8b, {w1:v}.8b",
+            "smull {t:v}.8h, {b1:v}.8b, {w1:v}.8b",
+            "smlal2 {s:v}.8h, {a1:v}.16b, {w1:v}.16b",
+            "smlal2 {t:v}.8h, {b1:v}.16b, {w1:v}.16b",
+            "sadalp {a:v}.4s, {s:v}.8h",
+            "sadalp {b:v}.4s, {t:v}.8h",
+            a = inout(vreg) a, b = inout(vreg) b, s = out(vreg) _, t = out(vreg) _,
+            a0 = in(vreg) x[0][0], a1 = in(vreg) x[0][1], b0 = in(vreg) x[1][0], b1 = in(vreg) x[1][1],
+            w0 = in(vreg) w[0], w1 = in(vreg) w[1],
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    [a, b]
+}
+
+/// As `add_pairs`, for weights so small that four products fit 16 bits.
+#[inline(always)]
+fn add_fours(sums: [int32x4_t; 2], x: [[int8x16_t; 2]; 2], w: [int8x16_t; 2]) -> [int32x4_t; 2] {
+    let [mut a, mut b] = sums;
     // SAFETY: as above.
-    unsafe { vmlal_high_s8(vmlal_s8(sums, vget_low_s8(x), vget_low_s8(w)), x, w) }
+    unsafe {
+        asm!(
+            "smull {s:v}.8h, {a0:v}.8b, {w0:v}.8b",
+            "smull {t:v}.8h, {b0:v}.8b, {w0:v}.8b",
+            "smlal2 {s:v}.8h, {a0:v}.16b, {w0:v}.16b",
+            "smlal2 {t:v}.8h, {b0:v}.16b, {w0:v}.16b",
+            "smlal {s:v}.8h, {a1:v}.8b, {w1:v}.8b",
+            "smlal {t:v}.8h, {b1:v}.8b, {w1:v}.8b",
+            "smlal2 {s:v}.8h, {a1:v}.16b, {w1:v}.16b",
+            "smlal2 {t:v}.8h, {b1:v}.16b, {w1:v}.16b",
+            "sadalp {a:v}.4s, {s:v}.8h",
+            "sadalp {b:v}.4s, {t:v}.8h",
+            a = inout(vreg) a, b = inout(vreg) b, s = out(vreg) _, t = out(vreg) _,
+            a0 = in(vreg) x[0][0], a1 = in(vreg) x[0][1], b0 = in(vreg) x[1][0], b1 = in(vreg) x[1][1],
+            w0 = in(vreg) w[0], w1 = in(vreg) w[1],
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    [a, b]
 }
 
-/// `R` rows times one panel.
+/// `2 * R` rows, or one less, times four panels.
 ///
 /// # Safety
-/// `DenseRows::check` holds; `cut` is by `tiles`, in units of `STEP`, with `R` rows; `KIND` is `kind` of the constants; there is
-/// a `small` for every step of every panel.
+/// `DenseRows::check` holds; `cut` is by `tiles`, in units of `Pairs`, with so many rows; `KIND` is `kind` of the constants;
+/// there is a `small` for every group of every panel.
 #[inline(never)]
-unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile<'_>, rows: &mut DenseRows<'_>) {
+unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile, rows: &mut DenseRows<'_>) {
     let constants = &packed.constants;
-    let lane = cut.panel.first;
-    // SAFETY: a panel holds `steps * STEP * LANES` weights from its offset on; the inputs are whole units; constants have a
+    let panels = &packed.panels[cut.panel..][..PANELS];
+    let lane = panels[0].first;
+    let groups = groups(packed);
+    let count = cut.count;
+    // The second row of the last two may be missing: the first stands in.
+    let second = |r: usize| (2 * r + 1).min(count - 1);
+    // SAFETY: a panel holds `groups` groups of weights from its offset on; the inputs are whole units; constants have a
     // value for every lane.
     unsafe {
-        let mut weights = packed.weights.as_ptr().add(cut.panel.offset);
+        let weights: [_; PANELS] = std::array::from_fn(|p| packed.weights.as_ptr().add(panels[p].offset));
         let mut input = cut.input;
-        let mut sums = [[vdupq_n_s32(0); LANES]; R];
-        for &small in packed.small.get_unchecked(cut.number * packed.steps..).get_unchecked(..packed.steps) {
-            let mut x = [[vdupq_n_s8(0); 2]; R];
-            for r in 0..R {
-                x[r] = [vld1q_s8(input.add(STEP * r)), vld1q_s8(input.add(STEP * r + 16))];
+        let start = constants.start.as_ptr().add(lane);
+        let mut sums = [[[vdupq_n_s32(0); 2]; PANELS]; R];
+        for r in 0..R {
+            for p in 0..PANELS {
+                sums[r][p] = [vld1q_s32(start.add(LANES * p)); 2];
             }
-            if small {
-                for l in 0..LANES {
-                    let w = [vld1q_s8(weights.add(STEP * l)), vld1q_s8(weights.add(STEP * l + 16))];
+        }
+        let small = packed.small.as_ptr().add(cut.panel / PANELS * groups);
+        for group in 0..groups {
+            let mut x = [[[vdupq_n_s8(0); 2]; 2]; R];
+            for r in 0..R {
+                for (i, row) in [2 * r, second(r)].into_iter().enumerate() {
+                    let input = input.add(Pairs::BYTES * row);
+                    x[r][i] = [vld1q_s8(input), vld1q_s8(input.add(16))];
+                }
+            }
+            let w = |p: usize| {
+                let weights = weights[p].add(GROUP * group);
+                [vld1q_s8(weights), vld1q_s8(weights.add(16))]
+            };
+            if *small.add(group) {
+                for p in 0..PANELS {
+                    let w = w(p);
                     for r in 0..R {
-                        sums[r][l] = vpadalq_s16(sums[r][l], more_pairs(pairs(x[r][0], w[0]), x[r][1], w[1]));
+                        sums[r][p] = add_fours(sums[r][p], x[r], w);
                     }
                 }
             } else {
-                for l in 0..LANES {
-                    let w = [vld1q_s8(weights.add(STEP * l)), vld1q_s8(weights.add(STEP * l + 16))];
+                for p in 0..PANELS {
+                    let w = w(p);
                     for r in 0..R {
-                        sums[r][l] = vpadalq_s16(sums[r][l], pairs(x[r][0], w[0]));
-                        sums[r][l] = vpadalq_s16(sums[r][l], pairs(x[r][1], w[1]));
+                        sums[r][p] = add_pairs(sums[r][p], x[r], w);
                     }
                 }
             }
-            weights = weights.add(STEP * LANES);
-            input = input.add(STEP * R);
-        }
-        let start = vld1q_s32(constants.start.as_ptr().add(lane));
-        let mut whole = [[start; 1]; R];
-        for r in 0..R {
-            let pairs = vpaddq_s32(vpaddq_s32(sums[r][0], sums[r][1]), vpaddq_s32(sums[r][2], sums[r][3]));
-            whole[r][0] = vaddq_s32(pairs, start);
+            input = input.add(Pairs::BYTES * count);
         }
 
         let stride = rows.output_stride;
         let place = cut.first * stride + lane;
         let residual = rows.residual.map_or(std::ptr::null(), |residual| residual.as_ptr().wrapping_add(place));
-        let finish = Finish::<1, KIND>::new(constants, lane, rows.bias);
-        let values = finish.values(whole, |r| residual.wrapping_add(r * stride));
-        match &mut rows.output {
-            Output::Int8(bytes) => {
-                let bytes = bytes.as_mut_ptr().add(place);
-                // Four rows of four channels make one vector.
-                let four = std::array::from_fn(|r| values[if r < R { r } else { 0 }][0]);
-                let mut quads = vreinterpretq_u32_u8(pack([four], constants.range)[0]);
-                for r in 0..R {
-                    bytes.add(r * stride).cast::<u32>().write_unaligned(vgetq_lane_u32::<0>(quads));
-                    quads = vextq_u32::<1>(quads, quads);
+        let finish = Finish::<PANELS, KIND>::new(constants, lane, rows.bias);
+        for r in 0..R {
+            for i in 0..2 {
+                let row = 2 * r + i;
+                if row >= count {
+                    break;
                 }
-            }
-            Output::Float(floats) => {
-                let floats = floats.as_mut_ptr().add(place);
-                for r in 0..R {
-                    vst1q_f32(floats.add(r * stride), values[r][0]);
+                let sums: [_; PANELS] = std::array::from_fn(|p| sums[r][p][i]);
+                let [values] = finish.values([sums], |_| residual.wrapping_add(row * stride));
+                match &mut rows.output {
+                    Output::Int8(bytes) => {
+                        let [packed] = pack([values], constants.range);
+                        vst1q_u8(bytes.as_mut_ptr().add(place + row * stride), packed);
+                    }
+                    Output::Float(floats) => {
+                        for p in 0..PANELS {
+                            vst1q_f32(floats.as_mut_ptr().add(place + row * stride + LANES * p), values[p]);
+                        }
+                    }
                 }
             }
         }

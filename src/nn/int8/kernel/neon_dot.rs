@@ -8,7 +8,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::super::packed::{Layout, PackedDense, PackedDepthwise};
-use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, RESIDUAL, SCALE, Tile, kind, pack, signed, tiles};
+use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, RESIDUAL, SCALE, Tile, Unit, kind, pack, signed, tiles};
 use super::{DenseRows, DepthwiseRow, Kernel, Output};
 use crate::nn::Isa;
 
@@ -20,10 +20,22 @@ pub struct NeonDot;
 const LANES: usize = 16;
 /// Rows of a full tile.
 const ROWS: usize = 6;
-/// Inputs of a row that are in a register at a time: four steps.
-const UNIT: usize = 16;
 /// Bytes the depthwise kernel takes at once.
 const CHUNK: usize = 16;
+
+/// Inputs of a row that are in a register at a time: four steps.
+struct Four;
+
+impl Unit for Four {
+    const INPUTS: usize = 16;
+    const BYTES: usize = 16;
+
+    #[inline(always)]
+    unsafe fn put(inputs: int8x16_t, to: *mut i8, _: usize) {
+        // SAFETY: by the contract.
+        unsafe { vst1q_s8(to, inputs) }
+    }
+}
 
 static LAYOUT: Layout = Layout {
     panels: &[LANES],
@@ -84,7 +96,7 @@ impl Kernel for NeonDot {
 unsafe fn dense<const KIND: u8>(packed: &PackedDense, rows: &mut DenseRows<'_>) {
     // SAFETY: `check` holds for each of the rows, and `tiles` lays their inputs down as `tile` reads them.
     unsafe {
-        tiles(packed, rows, ROWS, UNIT, |cut, rows| match cut.count {
+        tiles::<Four>(packed, rows, ROWS, 1, |cut, rows| match cut.count {
             6 => tile::<6, KIND>(packed, cut, rows),
             5 => tile::<5, KIND>(packed, cut, rows),
             4 => tile::<4, KIND>(packed, cut, rows),
@@ -153,30 +165,30 @@ unsafe fn step<const R: usize, const LANE: u8>(
 /// `R` rows times one panel.
 ///
 /// # Safety
-/// The processor has the dot product; `DenseRows::check` holds; `cut` is by `tiles`, in units of `UNIT`, with `R` rows.
+/// The processor has the dot product; `DenseRows::check` holds; `cut` is by `tiles`, in units of `Four`, with `R` rows.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile<'_>, rows: &mut DenseRows<'_>) {
+unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile, rows: &mut DenseRows<'_>) {
     let constants = &packed.constants;
-    let lane = cut.panel.first;
+    let lane = packed.panels[cut.panel].first;
     // SAFETY: a panel holds `steps * 4 * LANES` weights from its offset on; the inputs are whole units (`tiles`), of which
     // `steps / 4` are read, and one more where steps remain; constants have a value for every lane.
     unsafe {
-        let mut weights = packed.weights.as_ptr().add(cut.panel.offset);
+        let mut weights = packed.weights.as_ptr().add(packed.panels[cut.panel].offset);
         let mut input = cut.input;
         let start: [_; 4] = std::array::from_fn(|v| vld1q_s32(constants.start.as_ptr().add(lane + 4 * v)));
         let mut sums = [start; R];
         for _ in 0..packed.steps / 4 {
-            let x: [_; R] = std::array::from_fn(|r| vld1q_s8(input.add(UNIT * r)));
+            let x: [_; R] = std::array::from_fn(|r| vld1q_s8(input.add(Four::BYTES * r)));
             step::<R, 0>(&mut sums, &x, weights);
             step::<R, 1>(&mut sums, &x, weights.add(4 * LANES));
             step::<R, 2>(&mut sums, &x, weights.add(8 * LANES));
             step::<R, 3>(&mut sums, &x, weights.add(12 * LANES));
             weights = weights.add(16 * LANES);
-            input = input.add(UNIT * R);
+            input = input.add(Four::BYTES * R);
         }
         let rest = packed.steps % 4;
         if rest > 0 {
-            let x: [_; R] = std::array::from_fn(|r| vld1q_s8(input.add(UNIT * r)));
+            let x: [_; R] = std::array::from_fn(|r| vld1q_s8(input.add(Four::BYTES * r)));
             step::<R, 0>(&mut sums, &x, weights);
             if rest > 1 {
                 step::<R, 1>(&mut sums, &x, weights.add(4 * LANES));

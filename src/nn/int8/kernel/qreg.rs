@@ -7,39 +7,53 @@ use std::arch::aarch64::*;
 use std::mem::MaybeUninit;
 
 use super::super::epilogue::Residual;
-use super::super::packed::{Constants, PackedDense, Panel, SlopeOrder};
+use super::super::packed::{Constants, PackedDense, SlopeOrder};
 use super::DenseRows;
 
 /// Bytes of signed rows at a time: what the first-level cache holds beside the weights.
-const SIGNED: usize = 12 << 10;
+const SIGNED: usize = 16 << 10;
 /// Full tiles that are laid down at a time, at most.
 const TILES: usize = 12;
 
-/// Some rows times one panel.
-pub(super) struct Tile<'a> {
-    /// The panel, and its number.
-    pub panel: &'a Panel,
-    pub number: usize,
+/// Some rows times some panels.
+pub(super) struct Tile {
+    /// The first panel.
+    pub panel: usize,
     /// The first row and how many.
     pub first: usize,
     pub count: usize,
-    /// The rows' signed bytes: the first `unit` of every row, the second `unit` of every row, and so on; whole units.
+    /// The rows' signed bytes, unit by unit: that of the first row, that of the second, and so on; the last unit filled up.
     pub input: *const i8,
 }
 
-/// Cuts the rows into tiles of `most` rows or, as evenly as can be, fewer, and hands each with each panel to `run`.
+/// How a row's bytes are laid down for a tile.
+pub(super) trait Unit {
+    /// Inputs of a unit, 8 or 16.
+    const INPUTS: usize;
+    /// Bytes of a unit.
+    const BYTES: usize;
+
+    /// Lays down 16 inputs: one unit or, `step` bytes on, two.
+    ///
+    /// # Safety
+    /// There is room.
+    unsafe fn put(inputs: int8x16_t, to: *mut i8, step: usize);
+}
+
+/// Cuts the rows into tiles of `most` rows or, as evenly as can be, fewer, and hands each with each `panels` panels to `run`.
 ///
 /// # Safety
-/// `DenseRows::check` holds. `unit` is a multiple of 16.
+/// `DenseRows::check` holds.
 #[inline(always)]
-pub(super) unsafe fn tiles(
+pub(super) unsafe fn tiles<U: Unit>(
     packed: &PackedDense,
     rows: &mut DenseRows<'_>,
     most: usize,
-    unit: usize,
-    run: impl Fn(&Tile<'_>, &mut DenseRows<'_>),
+    panels: usize,
+    run: impl Fn(&Tile, &mut DenseRows<'_>),
 ) {
-    let len = packed.depth.next_multiple_of(unit);
+    // Sixteens are laid down whole.
+    let len = packed.depth.next_multiple_of(16) / U::INPUTS * U::BYTES;
     let block = (SIGNED / len.max(1)).clamp(most, TILES * most) / most * most;
     // The kernel has no memory of its own; a row this long is rare, and its products cost far more than the allocation.
     let mut long = Vec::new();
@@ -58,23 +72,24 @@ pub(super) unsafe fn tiles(
         let count_of = |tile: usize| small + usize::from(tile < larger);
         let mut first = 0;
         for tile in 0..tiles {
-            for row in 0..count_of(tile) {
+            let count = count_of(tile);
+            for row in 0..count {
                 // SAFETY: the row has `depth` bytes (`check`); the buffer has `len` for every row of the block.
                 unsafe {
                     let from = rows.input.as_ptr().add((block_first + first + row) * rows.input_stride);
-                    let to = signed.add(first * len + row * unit);
-                    sign(std::slice::from_raw_parts(from, packed.depth), to, unit, count_of(tile) * unit);
+                    let to = signed.add(first * len + row * U::BYTES);
+                    sign::<U>(std::slice::from_raw_parts(from, packed.depth), to, count * U::BYTES);
                 }
             }
-            first += count_of(tile);
+            first += count;
         }
-        for (number, panel) in packed.panels.iter().enumerate() {
+        for panel in (0..packed.panels.len()).step_by(panels) {
             let mut first = 0;
             for tile in 0..tiles {
                 let count = count_of(tile);
                 // SAFETY: within the buffer, as above.
                 let input = unsafe { signed.add(first * len) };
-                run(&Tile { panel, number, first: block_first + first, count, input }, rows);
+                run(&Tile { panel, first: block_first + first, count, input }, rows);
                 first += count;
             }
         }
@@ -82,32 +97,25 @@ pub(super) unsafe fn tiles(
     }
 }
 
-/// Signed bytes of one row, `unit` of them every `step` bytes; the last unit is filled up.
+/// Signed bytes of one row, a unit every `step` bytes.
 ///
 /// # Safety
-/// `to` has room for all units; `unit` is a multiple of 16.
+/// `to` has room for all units.
 #[inline(always)]
-unsafe fn sign(from: &[u8], to: *mut i8, unit: usize, step: usize) {
+unsafe fn sign<U: Unit>(from: &[u8], to: *mut i8, step: usize) {
     let (whole, rest) = from.as_chunks::<16>();
+    let mut to = to;
     // SAFETY: by the contract.
     unsafe {
-        let mut to = to;
-        for units in whole.chunks(unit / 16) {
-            for (i, bytes) in units.iter().enumerate() {
-                vst1q_s8(to.add(16 * i), signed(vld1q_u8(bytes.as_ptr())));
-            }
-            if units.len() * 16 == unit {
-                to = to.add(step);
-            }
+        for bytes in whole {
+            U::put(signed(vld1q_u8(bytes.as_ptr())), to, step);
+            to = to.add(16 / U::INPUTS * step);
         }
-        if !from.len().is_multiple_of(unit) {
+        if !rest.is_empty() {
             // Weights behind the depth are zero, or not read.
-            let mut last = [[128u8; 16]; 4];
-            last.as_flattened_mut()[..rest.len()].copy_from_slice(rest);
-            let from = whole.len() * 16 % unit;
-            for (i, bytes) in last.iter().enumerate().take((unit - from) / 16) {
-                vst1q_s8(to.add(from + 16 * i), signed(vld1q_u8(bytes.as_ptr())));
-            }
+            let mut last = [128u8; 16];
+            last[..rest.len()].copy_from_slice(rest);
+            U::put(signed(vld1q_u8(last.as_ptr())), to, step);
         }
     }
 }
