@@ -176,6 +176,37 @@ fn add_fours(sums: [int32x4_t; 2], x: [[int8x16_t; 2]; 2], w: [int8x16_t; 2]) ->
     [a, b]
 }
 
+/// One group of a tile of `count` rows: `add` for every two rows and every panel. Where the last row has no second, it is its
+/// own, and the result is not read.
+///
+/// # Safety
+/// There is a unit for every row from `input` on, and a group from each of `weights` on; `count` is `2 * R` or one less.
+#[inline(always)]
+unsafe fn step<const R: usize>(
+    mut sums: [[[int32x4_t; 2]; PANELS]; R],
+    input: *const i8,
+    count: usize,
+    weights: [*const i8; PANELS],
+    add: impl Fn([int32x4_t; 2], [[int8x16_t; 2]; 2], [int8x16_t; 2]) -> [int32x4_t; 2],
+) -> [[[int32x4_t; 2]; PANELS]; R] {
+    // SAFETY: by the contract.
+    unsafe {
+        let mut x = [[[vdupq_n_s8(0); 2]; 2]; R];
+        for r in 0..R {
+            let first = input.add(Pairs::BYTES * 2 * r);
+            let second = input.add(Pairs::BYTES * (2 * r + 1).min(count - 1));
+            x[r] = [[vld1q_s8(first), vld1q_s8(first.add(16))], [vld1q_s8(second), vld1q_s8(second.add(16))]];
+        }
+        for p in 0..PANELS {
+            let w = [vld1q_s8(weights[p]), vld1q_s8(weights[p].add(16))];
+            for r in 0..R {
+                sums[r][p] = add(sums[r][p], x[r], w);
+            }
+        }
+    }
+    sums
+}
+
 /// `2 * R` rows, or one less, times four panels.
 ///
 /// # Safety
@@ -188,7 +219,6 @@ unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile,
     let lane = panels[0].first;
     let groups = groups(packed);
     let count = cut.count;
-    // The second row of the last two may be missing: the first stands in.
     let second = |r: usize| (2 * r + 1).min(count - 1);
     // SAFETY: a panel holds `groups` groups of weights from its offset on; the inputs are whole units; constants have a
     // value for every lane.
@@ -202,61 +232,51 @@ unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile,
                 sums[r][p] = [vld1q_s32(start.add(LANES * p)); 2];
             }
         }
-        let small = packed.small.as_ptr().add(cut.panel / PANELS * groups);
-        for group in 0..groups {
-            let mut x = [[[vdupq_n_s8(0); 2]; 2]; R];
-            for r in 0..R {
-                for (i, row) in [2 * r, second(r)].into_iter().enumerate() {
-                    let input = input.add(Pairs::BYTES * row);
-                    x[r][i] = [vld1q_s8(input), vld1q_s8(input.add(16))];
-                }
+        let small = &packed.small.get_unchecked(cut.panel / PANELS * groups..).get_unchecked(..groups);
+        let weights = |group: usize| weights.map(|weights| weights.add(GROUP * group));
+        let mut group = 0;
+        // Two loops, not one with a choice in it, which would cost moves from register to register.
+        while group < groups {
+            while group < groups && *small.get_unchecked(group) {
+                sums = step(sums, input, count, weights(group), add_fours);
+                input = input.add(Pairs::BYTES * count);
+                group += 1;
             }
-            let w = |p: usize| {
-                let weights = weights[p].add(GROUP * group);
-                [vld1q_s8(weights), vld1q_s8(weights.add(16))]
-            };
-            if *small.add(group) {
-                for p in 0..PANELS {
-                    let w = w(p);
-                    for r in 0..R {
-                        sums[r][p] = add_fours(sums[r][p], x[r], w);
-                    }
-                }
-            } else {
-                for p in 0..PANELS {
-                    let w = w(p);
-                    for r in 0..R {
-                        sums[r][p] = add_pairs(sums[r][p], x[r], w);
-                    }
-                }
+            while group < groups && !*small.get_unchecked(group) {
+                sums = step(sums, input, count, weights(group), add_pairs);
+                input = input.add(Pairs::BYTES * count);
+                group += 1;
             }
-            input = input.add(Pairs::BYTES * count);
         }
 
         let stride = rows.output_stride;
         let place = cut.first * stride + lane;
         let residual = rows.residual.map_or(std::ptr::null(), |residual| residual.as_ptr().wrapping_add(place));
         let finish = Finish::<PANELS, KIND>::new(constants, lane, rows.bias);
-        for r in 0..R {
-            for i in 0..2 {
-                let row = 2 * r + i;
-                if row >= count {
-                    break;
+        let mut pair = |r: usize, sums: [[int32x4_t; 2]; PANELS]| {
+            let sums = [sums.map(|[first, _]| first), sums.map(|[_, second]| second)];
+            let [first, second] = [2 * r * stride, second(r) * stride];
+            let values = finish.values(sums, |i| residual.wrapping_add(if i == 0 { first } else { second }));
+            match &mut rows.output {
+                Output::Int8(bytes) => {
+                    let bytes = bytes.as_mut_ptr().add(place);
+                    let packed = pack(values, constants.range);
+                    vst1q_u8(bytes.add(second), packed[1]);
+                    vst1q_u8(bytes.add(first), packed[0]);
                 }
-                let sums: [_; PANELS] = std::array::from_fn(|p| sums[r][p][i]);
-                let [values] = finish.values([sums], |_| residual.wrapping_add(row * stride));
-                match &mut rows.output {
-                    Output::Int8(bytes) => {
-                        let [packed] = pack([values], constants.range);
-                        vst1q_u8(bytes.as_mut_ptr().add(place + row * stride), packed);
-                    }
-                    Output::Float(floats) => {
-                        for p in 0..PANELS {
-                            vst1q_f32(floats.as_mut_ptr().add(place + row * stride + LANES * p), values[p]);
-                        }
+                Output::Float(floats) => {
+                    let floats = floats.as_mut_ptr().add(place);
+                    for p in 0..PANELS {
+                        vst1q_f32(floats.add(second + LANES * p), values[1][p]);
+                        vst1q_f32(floats.add(first + LANES * p), values[0][p]);
                     }
                 }
             }
+        };
+        // Not a loop, so that no sum goes through memory.
+        pair(0, sums[0]);
+        if R == 2 {
+            pair(1, sums[R - 1]);
         }
     }
 }
@@ -288,14 +308,20 @@ unsafe fn widen(from: *const u8) -> int16x8_t {
     unsafe { vreinterpretq_s16_u16(vsubl_u8(vld1_u8(from), vdup_n_u8(128))) }
 }
 
-/// Adds the products of a chunk.
+/// Adds the products of a chunk. By assembly, since the compiler would take the upper halves out first.
 #[inline(always)]
 fn add(sums: &mut [int32x4_t; 2], x: int16x8_t, w: int16x8_t) {
-    // SAFETY: every aarch64 processor has NEON.
+    let [mut low, mut high] = *sums;
+    // SAFETY: register to register; every aarch64 processor has NEON.
     unsafe {
-        sums[0] = vmlal_s16(sums[0], vget_low_s16(x), vget_low_s16(w));
-        sums[1] = vmlal_high_s16(sums[1], x, w);
+        asm!(
+            "smlal {low:v}.4s, {x:v}.4h, {w:v}.4h",
+            "smlal2 {high:v}.4s, {x:v}.8h, {w:v}.8h",
+            low = inout(vreg) low, high = inout(vreg) high, x = in(vreg) x, w = in(vreg) w,
+            options(pure, nomem, nostack, preserves_flags)
+        );
     }
+    *sums = [low, high];
 }
 
 /// Where a depthwise row's chunks come from and go to.
@@ -355,6 +381,9 @@ unsafe fn three<const KIND: u8, const ROLLING: bool>(
     let pixel = packed.patterns * CHUNK;
     let range = packed.constants.range;
     let places = Places::of(row);
+    let (&[a, b, c], &[x, y, z]) = (row.columns, row.rows) else { return };
+    // Within the input, or one past it, as `check` says.
+    let inputs = [a, b, c].map(|column| [x, y, z].map(|row| places.input.wrapping_add(column + row)));
     for pattern in 0..packed.patterns {
         let lane = pattern * CHUNK;
         // SAFETY: every pattern has 9 vectors of weights and constants for its lanes; each input row and column has whole
@@ -370,10 +399,7 @@ unsafe fn three<const KIND: u8, const ROLLING: bool>(
                     w[column][r] = vmovl_s8(vld1_s8(weights.add((column * 3 + r) * CHUNK)));
                 }
             }
-            let column = |column: usize, at: usize| {
-                let input = places.input.add(row.columns[column] + at);
-                [widen(input.add(row.rows[0])), widen(input.add(row.rows[1])), widen(input.add(row.rows[2]))]
-            };
+            let column = |column: usize, at: usize| inputs[column].map(|input| widen(input.add(at)));
             let sums = |x: [&[int16x8_t; 3]; 3]| {
                 let mut sums = start;
                 for (x, w) in x.into_iter().zip(&w) {
