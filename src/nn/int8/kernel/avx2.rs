@@ -31,6 +31,7 @@ static LAYOUT: Layout = Layout {
     chunk: CHUNK,
     taps: 2,
     chunk_order: |lane| packed_channel(CHUNK, lane),
+    place: |width, step, lane| step * width + lane,
     symmetric: false,
 };
 

@@ -24,6 +24,7 @@ static LAYOUT: Layout = Layout {
     chunk: 64,
     taps: 4,
     chunk_order: |lane| packed_channel(64, lane),
+    place: |width, step, lane| step * width + lane,
     symmetric: false,
 };
 

@@ -29,6 +29,7 @@ static LAYOUT: Layout = Layout {
     chunk: CHUNK,
     taps: 4,
     chunk_order: |lane| packed_channel(CHUNK, lane),
+    place: |width, step, lane| step * width + lane,
     symmetric: false,
 };
 

@@ -18,13 +18,11 @@ use crate::nn::Isa;
 #[derive(Debug)]
 pub struct Neon;
 
-/// Output channels of a panel: one vector of sums.
-const LANES: usize = 4;
-/// Panels of a tile.
-const PANELS: usize = 4;
+/// Output channels of a panel: four vectors of sums.
+const LANES: usize = 16;
 /// Rows of a full tile: 16 sums, 8 vectors of inputs, 2 of weights and 2 of products fit the 32 registers.
 const ROWS: usize = 4;
-/// Bytes of weights of one panel for eight inputs.
+/// Bytes of a panel's weights for eight inputs.
 const GROUP: usize = 8 * LANES;
 /// Bytes the depthwise kernel takes at once.
 const CHUNK: usize = 8;
@@ -59,6 +57,8 @@ static LAYOUT: Layout = Layout {
     chunk: CHUNK,
     taps: 1,
     chunk_order: |lane| lane,
+    // One vector of sums after the other, four steps each: two vectors of weights.
+    place: |_, step, lane| ((step / 4 * 4 + lane / 4) * 4 + step % 4) * 4 + lane % 4,
     symmetric: true,
 };
 
@@ -73,8 +73,7 @@ impl Kernel for Neon {
 
     fn dense(&self, packed: &PackedDense, mut rows: DenseRows<'_>) {
         rows.check(packed);
-        assert!(packed.panels.len().is_multiple_of(PANELS), "panels come by fours, as strides are multiples of 16");
-        assert_eq!(packed.small.len(), packed.panels.len() / PANELS * groups(packed), "every group is known to be small or not");
+        assert_eq!(packed.small.len(), packed.panels.len() * groups(packed), "every group is known to be small or not");
         // SAFETY: `check` holds.
         unsafe {
             match kind(&packed.constants) {
@@ -108,7 +107,7 @@ impl Kernel for Neon {
 unsafe fn dense<const KIND: u8>(packed: &PackedDense, rows: &mut DenseRows<'_>) {
     // SAFETY: `check` holds for each of the rows, and `tiles` lays their inputs down as `tile` reads them.
     unsafe {
-        tiles::<Pairs>(packed, rows, ROWS, PANELS, |cut, rows| match cut.count {
+        tiles::<Pairs>(packed, rows, ROWS, |cut, rows| match cut.count {
             3.. => tile::<2, KIND>(packed, cut, rows),
             _ => tile::<1, KIND>(packed, cut, rows),
         });
@@ -120,7 +119,7 @@ fn groups(packed: &PackedDense) -> usize {
     packed.depth.div_ceil(8)
 }
 
-/// Adds to two rows' sums the products of eight inputs (see `Pairs`) and a panel's weights, pairs of products in 16 bits.
+/// Adds to two rows' sums the products of eight inputs (see `Pairs`) and four lanes' weights, pairs of products in 16 bits.
 ///
 /// By assembly, since the compiler would take the vectors' upper halves out first, and by two to hide latencies.
 #[inline(always)]
@@ -176,19 +175,19 @@ fn add_fours(sums: [int32x4_t; 2], x: [[int8x16_t; 2]; 2], w: [int8x16_t; 2]) ->
     [a, b]
 }
 
-/// One group of a tile of `count` rows: `add` for every two rows and every panel. Where the last row has no second, it is its
+/// One group of a tile of `count` rows: `add` for every two rows and every vector of sums. Where the last row has no second, it is its
 /// own, and the result is not read.
 ///
 /// # Safety
-/// There is a unit for every row from `input` on, and a group from each of `weights` on; `count` is `2 * R` or one less.
+/// There is a unit for every row from `input` on, and a group of weights from `weights` on; `count` is `2 * R` or one less.
 #[inline(always)]
 unsafe fn step<const R: usize>(
-    mut sums: [[[int32x4_t; 2]; PANELS]; R],
+    mut sums: [[[int32x4_t; 2]; 4]; R],
     input: *const i8,
     count: usize,
-    weights: [*const i8; PANELS],
+    weights: *const i8,
     add: impl Fn([int32x4_t; 2], [[int8x16_t; 2]; 2], [int8x16_t; 2]) -> [int32x4_t; 2],
-) -> [[[int32x4_t; 2]; PANELS]; R] {
+) -> [[[int32x4_t; 2]; 4]; R] {
     // SAFETY: by the contract.
     unsafe {
         let mut x = [[[vdupq_n_s8(0); 2]; 2]; R];
@@ -197,8 +196,9 @@ unsafe fn step<const R: usize>(
             let second = input.add(Pairs::BYTES * (2 * r + 1).min(count - 1));
             x[r] = [[vld1q_s8(first), vld1q_s8(first.add(16))], [vld1q_s8(second), vld1q_s8(second.add(16))]];
         }
-        for p in 0..PANELS {
-            let w = [vld1q_s8(weights[p]), vld1q_s8(weights[p].add(16))];
+        for p in 0..4 {
+            let weights = weights.add(32 * p);
+            let w = [vld1q_s8(weights), vld1q_s8(weights.add(16))];
             for r in 0..R {
                 sums[r][p] = add(sums[r][p], x[r], w);
             }
@@ -207,7 +207,7 @@ unsafe fn step<const R: usize>(
     sums
 }
 
-/// `2 * R` rows, or one less, times four panels.
+/// `2 * R` rows, or one less, times one panel.
 ///
 /// # Safety
 /// `DenseRows::check` holds; `cut` is by `tiles`, in units of `Pairs`, with so many rows; `KIND` is `kind` of the constants;
@@ -215,36 +215,37 @@ unsafe fn step<const R: usize>(
 #[inline(never)]
 unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile, rows: &mut DenseRows<'_>) {
     let constants = &packed.constants;
-    let panels = &packed.panels[cut.panel..][..PANELS];
-    let lane = panels[0].first;
+    let panel = &packed.panels[cut.panel];
+    let lane = panel.first;
     let groups = groups(packed);
     let count = cut.count;
     let second = |r: usize| (2 * r + 1).min(count - 1);
     // SAFETY: a panel holds `groups` groups of weights from its offset on; the inputs are whole units; constants have a
     // value for every lane.
     unsafe {
-        let weights: [_; PANELS] = std::array::from_fn(|p| packed.weights.as_ptr().add(panels[p].offset));
+        let mut weights = packed.weights.as_ptr().add(panel.offset);
         let mut input = cut.input;
         let start = constants.start.as_ptr().add(lane);
-        let mut sums = [[[vdupq_n_s32(0); 2]; PANELS]; R];
+        let mut sums = [[[vdupq_n_s32(0); 2]; 4]; R];
         for r in 0..R {
-            for p in 0..PANELS {
-                sums[r][p] = [vld1q_s32(start.add(LANES * p)); 2];
+            for p in 0..4 {
+                sums[r][p] = [vld1q_s32(start.add(4 * p)); 2];
             }
         }
-        let small = &packed.small.get_unchecked(cut.panel / PANELS * groups..).get_unchecked(..groups);
-        let weights = |group: usize| weights.map(|weights| weights.add(GROUP * group));
+        let small = &packed.small.get_unchecked(cut.panel * groups..).get_unchecked(..groups);
         let mut group = 0;
         // Two loops, not one with a choice in it, which would cost moves from register to register.
         while group < groups {
             while group < groups && *small.get_unchecked(group) {
-                sums = step(sums, input, count, weights(group), add_fours);
+                sums = step(sums, input, count, weights, add_fours);
                 input = input.add(Pairs::BYTES * count);
+                weights = weights.add(GROUP);
                 group += 1;
             }
             while group < groups && !*small.get_unchecked(group) {
-                sums = step(sums, input, count, weights(group), add_pairs);
+                sums = step(sums, input, count, weights, add_pairs);
                 input = input.add(Pairs::BYTES * count);
+                weights = weights.add(GROUP);
                 group += 1;
             }
         }
@@ -252,8 +253,8 @@ unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile,
         let stride = rows.output_stride;
         let place = cut.first * stride + lane;
         let residual = rows.residual.map_or(std::ptr::null(), |residual| residual.as_ptr().wrapping_add(place));
-        let finish = Finish::<PANELS, KIND>::new(constants, lane, rows.bias);
-        let mut pair = |r: usize, sums: [[int32x4_t; 2]; PANELS]| {
+        let finish = Finish::<4, KIND>::new(constants, lane, rows.bias);
+        let mut pair = |r: usize, sums: [[int32x4_t; 2]; 4]| {
             let sums = [sums.map(|[first, _]| first), sums.map(|[_, second]| second)];
             let [first, second] = [2 * r * stride, second(r) * stride];
             let values = finish.values(sums, |i| residual.wrapping_add(if i == 0 { first } else { second }));
@@ -266,9 +267,9 @@ unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile,
                 }
                 Output::Float(floats) => {
                     let floats = floats.as_mut_ptr().add(place);
-                    for p in 0..PANELS {
-                        vst1q_f32(floats.add(second + LANES * p), values[1][p]);
-                        vst1q_f32(floats.add(first + LANES * p), values[0][p]);
+                    for p in 0..4 {
+                        vst1q_f32(floats.add(second + 4 * p), values[1][p]);
+                        vst1q_f32(floats.add(first + 4 * p), values[0][p]);
                     }
                 }
             }

@@ -46,6 +46,7 @@ static LAYOUT: Layout = Layout {
     chunk: CHUNK,
     taps: 4,
     chunk_order: |lane| lane,
+    place: |width, step, lane| step * width + lane,
     symmetric: false,
 };
 
@@ -96,7 +97,7 @@ impl Kernel for NeonDot {
 unsafe fn dense<const KIND: u8>(packed: &PackedDense, rows: &mut DenseRows<'_>) {
     // SAFETY: `check` holds for each of the rows, and `tiles` lays their inputs down as `tile` reads them.
     unsafe {
-        tiles::<Four>(packed, rows, ROWS, 1, |cut, rows| match cut.count {
+        tiles::<Four>(packed, rows, ROWS, |cut, rows| match cut.count {
             6 => tile::<6, KIND>(packed, cut, rows),
             5 => tile::<5, KIND>(packed, cut, rows),
             4 => tile::<4, KIND>(packed, cut, rows),

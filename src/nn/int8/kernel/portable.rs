@@ -20,6 +20,7 @@ static LAYOUT: Layout = Layout {
     chunk: LANES,
     taps: 1,
     chunk_order: |lane| lane,
+    place: |width, step, lane| step * width + lane,
     symmetric: false,
 };
 

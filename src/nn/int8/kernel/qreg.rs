@@ -15,9 +15,9 @@ const SIGNED: usize = 16 << 10;
 /// Full tiles that are laid down at a time, at most.
 const TILES: usize = 12;
 
-/// Some rows times some panels.
+/// Some rows times one panel.
 pub(super) struct Tile {
-    /// The first panel.
+    /// The panel.
     pub panel: usize,
     /// The first row and how many.
     pub first: usize,
@@ -40,7 +40,7 @@ pub(super) trait Unit {
     unsafe fn put(inputs: int8x16_t, to: *mut i8, step: usize);
 }
 
-/// Cuts the rows into tiles of `most` rows or, as evenly as can be, fewer, and hands each with each `panels` panels to `run`.
+/// Cuts the rows into tiles of `most` rows or, as evenly as can be, fewer, and hands each with each panel to `run`.
 ///
 /// # Safety
 /// `DenseRows::check` holds.
@@ -49,7 +49,6 @@ pub(super) unsafe fn tiles<U: Unit>(
     packed: &PackedDense,
     rows: &mut DenseRows<'_>,
     most: usize,
-    panels: usize,
     run: impl Fn(&Tile, &mut DenseRows<'_>),
 ) {
     // Sixteens are laid down whole.
@@ -83,7 +82,7 @@ pub(super) unsafe fn tiles<U: Unit>(
             }
             first += count;
         }
-        for panel in (0..packed.panels.len()).step_by(panels) {
+        for panel in 0..packed.panels.len() {
             let mut first = 0;
             for tile in 0..tiles {
                 let count = count_of(tile);
