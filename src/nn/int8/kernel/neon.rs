@@ -10,7 +10,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::super::packed::{Layout, PackedDense, PackedDepthwise};
-use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, RESIDUAL, SCALE, Tile, Unit, kind, pack, pack_half, tiles};
+use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, Places, RESIDUAL, SCALE, Tile, Unit, kind, pack, tiles};
 use super::{DenseRows, DepthwiseRow, Kernel, Output};
 use crate::nn::Isa;
 
@@ -325,49 +325,6 @@ fn add(sums: &mut [int32x4_t; 2], x: int16x8_t, w: int16x8_t) {
     *sums = [low, high];
 }
 
-/// Where a depthwise row's chunks come from and go to.
-struct Places {
-    input: *const u8,
-    residual: *const u8,
-    bytes: *mut u8,
-    floats: *mut f32,
-}
-
-impl Places {
-    fn of(row: &mut DepthwiseRow<'_>) -> Places {
-        let (bytes, floats) = match &mut row.output {
-            Output::Int8(bytes) => (bytes.as_mut_ptr(), std::ptr::null_mut()),
-            Output::Float(floats) => (std::ptr::null_mut(), floats.as_mut_ptr()),
-        };
-        let residual = row.residual.map_or(std::ptr::null(), <[u8]>::as_ptr);
-        Places { input: row.input.as_ptr(), residual, bytes, floats }
-    }
-
-    /// Finishes the chunk at `at`.
-    ///
-    /// # Safety
-    /// The chunk lies within the output, and within the residual where there is one.
-    #[inline(always)]
-    unsafe fn store<const KIND: u8>(
-        &self,
-        finish: &Finish<2, KIND>,
-        sums: [int32x4_t; 2],
-        range: Option<(u8, u8)>,
-        at: usize,
-    ) {
-        // SAFETY: by the contract; float output is of kind `ANY` and has no range.
-        unsafe {
-            let [values] = finish.values([sums], |_| self.residual.wrapping_add(at));
-            if KIND == ANY && range.is_none() {
-                vst1q_f32(self.floats.add(at), values[0]);
-                vst1q_f32(self.floats.add(at + 4), values[1]);
-            } else {
-                vst1_u8(self.bytes.add(at), pack_half(values, range));
-            }
-        }
-    }
-}
-
 /// Kernels of 3 by 3, their weights in registers. If `ROLLING`, columns of the kernel are neighbouring pixels: what one output
 /// pixel reads, the next two read again.
 ///
@@ -416,16 +373,16 @@ unsafe fn three<const KIND: u8, const ROLLING: bool>(
                 let (mut a, mut b) = (column(0, at), column(1, at));
                 while at + 2 * pixel < end {
                     let c = column(2, at);
-                    places.store(&finish, sums([&a, &b, &c]), range, at);
+                    places.store(&finish, [sums([&a, &b, &c])], range, at);
                     a = column(2, at + pixel);
-                    places.store(&finish, sums([&b, &c, &a]), range, at + pixel);
+                    places.store(&finish, [sums([&b, &c, &a])], range, at + pixel);
                     b = column(2, at + 2 * pixel);
-                    places.store(&finish, sums([&c, &a, &b]), range, at + 2 * pixel);
+                    places.store(&finish, [sums([&c, &a, &b])], range, at + 2 * pixel);
                     at += 3 * pixel;
                 }
             }
             while at < end {
-                places.store(&finish, sums([&column(0, at), &column(1, at), &column(2, at)]), range, at);
+                places.store(&finish, [sums([&column(0, at), &column(1, at), &column(2, at)])], range, at);
                 at += pixel;
             }
         }
@@ -457,7 +414,7 @@ unsafe fn any<const KIND: u8>(packed: &PackedDepthwise, row: &mut DepthwiseRow<'
                         weights = weights.add(CHUNK);
                     }
                 }
-                places.store(&finish, sums, range, at);
+                places.store(&finish, [sums], range, at);
             }
         }
     }

@@ -8,7 +8,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::super::packed::{Layout, PackedDense, PackedDepthwise};
-use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, RESIDUAL, SCALE, Tile, Unit, kind, pack, signed, tiles};
+use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, Places, RESIDUAL, SCALE, Tile, Unit, kind, pack, signed, tiles};
 use super::{DenseRows, DepthwiseRow, Kernel, Output};
 use crate::nn::Isa;
 
@@ -21,7 +21,7 @@ const LANES: usize = 16;
 /// Rows of a full tile.
 const ROWS: usize = 6;
 /// Bytes the depthwise kernel takes at once.
-const CHUNK: usize = 16;
+const CHUNK: usize = 8;
 
 /// Inputs of a row that are in a register at a time: four steps.
 struct Four;
@@ -225,96 +225,137 @@ unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile,
 }
 
 /// # Safety
-/// The processor has the dot product; `DepthwiseRow::check` holds; `R` is `packed.rows_at_once`.
+/// The processor has the dot product; `DepthwiseRow::check` holds; `R` is `packed.rows_at_once`, `KIND` `kind` of the constants.
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn chunks<const R: usize, const KIND: u8>(packed: &PackedDepthwise, row: &mut DepthwiseRow<'_>) {
-    assert!(row.len.is_multiple_of(CHUNK), "pixels are whole chunks");
-    let len = row.len;
-    let wanted = row.output.len() / len.max(1);
-    let constants = &packed.constants;
-    let residual = row.residual.map_or(std::ptr::null(), <[u8]>::as_ptr);
-    let mut lane = 0;
-    for chunk in (0..len).step_by(CHUNK) {
-        // SAFETY: a chunk lies within every wanted row of the output and the residual; for a row that is not wanted the first
-        // one's residual is read. Constants have a value for every lane of every pattern.
-        unsafe {
-            let sums = sums::<R>(packed, row, chunk, lane);
-            let finish = Finish::<4, KIND>::new(constants, lane, 0);
-            let residual = |r| residual.wrapping_add(if r < wanted { r * len } else { 0 } + chunk);
-            let values = finish.values(sums, residual);
-            match &mut row.output {
-                Output::Int8(bytes) => {
-                    let bytes = bytes.as_mut_ptr().add(chunk);
-                    let packed = pack(values, constants.range);
-                    for r in 0..R {
-                        if r < wanted {
-                            vst1q_u8(bytes.add(r * len), packed[r]);
-                        }
-                    }
-                }
-                Output::Float(floats) => {
-                    let floats = floats.as_mut_ptr().add(chunk);
-                    for (r, values) in values.into_iter().enumerate().take(wanted) {
-                        for (v, value) in values.into_iter().enumerate() {
-                            vst1q_f32(floats.add(r * len + 4 * v), value);
-                        }
-                    }
-                }
-            }
-        }
-        lane += CHUNK;
-        if lane == packed.patterns * CHUNK {
-            lane = 0;
+    let pixel = packed.patterns * CHUNK;
+    assert!(row.len.is_multiple_of(pixel), "pixels are whole chunks");
+    if row.output.len() == 0 {
+        return;
+    }
+    // SAFETY: handed on.
+    unsafe {
+        match (row.rows, row.columns) {
+            (&[_, _, _, _], &[a, b, c]) if b == a + pixel && c == b + pixel => three::<R, KIND, true>(packed, row),
+            (&[_, _, _, _], &[_, _, _]) => three::<R, KIND, false>(packed, row),
+            _ => any::<R, KIND>(packed, row),
         }
     }
 }
 
-/// Four rows of a chunk's bytes as quads: vector `v` holds those of channels `4 * v` and on.
+/// Four rows of a chunk's bytes as quads, the first four channels' and the last four's.
 ///
 /// # Safety
-/// Each of `rows` has a chunk from `input` on.
+/// There is a chunk at each.
 #[inline(always)]
-unsafe fn quads(input: *const u8, rows: &[usize]) -> [int8x16_t; 4] {
+unsafe fn quads(rows: [*const u8; 4]) -> [int8x16_t; 2] {
     // SAFETY: by the contract.
     unsafe {
-        let x: [_; 4] = std::array::from_fn(|row| signed(vld1q_u8(input.add(rows[row]))));
-        let words = |a, b| (vreinterpretq_s16_s8(vzip1q_s8(a, b)), vreinterpretq_s16_s8(vzip2q_s8(a, b)));
-        let ((a, b), (c, d)) = (words(x[0], x[1]), words(x[2], x[3]));
-        [vzip1q_s16(a, c), vzip2q_s16(a, c), vzip1q_s16(b, d), vzip2q_s16(b, d)].map(|x| vreinterpretq_s8_s16(x))
+        let [a, b, c, d] = rows.map(|row| vcombine_u8(vld1_u8(row), vdup_n_u8(0)));
+        let (ab, cd) = (vreinterpretq_u16_u8(vzip1q_u8(a, b)), vreinterpretq_u16_u8(vzip1q_u8(c, d)));
+        [signed(vreinterpretq_u8_u16(vzip1q_u16(ab, cd))), signed(vreinterpretq_u8_u16(vzip2q_u16(ab, cd)))]
     }
 }
 
-/// The sums of one chunk.
+/// Kernels of three columns and up to four rows, their weights in registers. If `ROLLING`, columns of the kernel are
+/// neighbouring pixels: what one output pixel reads, the next two read again.
 ///
 /// # Safety
-/// As for `chunks`; `chunk` is below `row.len`, `lane` the first of its pattern.
-#[inline]
+/// As for `chunks`; there are 4 rows and 3 columns.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn sums<const R: usize>(
+unsafe fn three<const R: usize, const KIND: u8, const ROLLING: bool>(
     packed: &PackedDepthwise,
-    row: &DepthwiseRow<'_>,
-    chunk: usize,
-    lane: usize,
-) -> [[int32x4_t; 4]; R] {
-    let taps = packed.columns * packed.quads * R * 4;
-    // SAFETY: each input row and column has whole chunks up to behind `len` (`check`), the weights have `patterns * taps`
-    // vectors of 16 bytes, constants have `patterns * CHUNK` lanes.
-    unsafe {
-        let mut weights = packed.weights.as_ptr().add(lane * taps);
-        let start: [_; 4] = std::array::from_fn(|v| vld1q_s32(packed.constants.start.as_ptr().add(lane + 4 * v)));
-        let mut sums = [start; R];
-        for column in row.columns {
-            let input = row.input.as_ptr().add(column + chunk);
-            for rows in row.rows.chunks_exact(4) {
-                let x = quads(input, rows);
-                for sums in &mut sums {
-                    for v in 0..4 {
-                        sums[v] = sdot(sums[v], vld1q_s8(weights.add(16 * v)), x[v]);
-                    }
-                    weights = weights.add(4 * CHUNK);
+    row: &mut DepthwiseRow<'_>,
+) {
+    let pixel = packed.patterns * CHUNK;
+    let end = row.len;
+    let range = packed.constants.range;
+    let places = Places::of(row);
+    let (&[a, b, c], &[w, x, y, z]) = (row.columns, row.rows) else { return };
+    // Within the input, or one past it, as `check` says.
+    let inputs = [a, b, c].map(|column| [w, x, y, z].map(|row| places.input.wrapping_add(column + row)));
+    for pattern in 0..packed.patterns {
+        let lane = pattern * CHUNK;
+        // SAFETY: every pattern has 3 columns of weights for `R` rows of output, and constants for its lanes; each input row
+        // and column has whole chunks up to behind the last pixel (`check`), which are those of the output and the residual.
+        unsafe {
+            let finish = Finish::<2, KIND>::new(&packed.constants, lane, 0);
+            let start = packed.constants.start.as_ptr().add(lane);
+            let start = [vld1q_s32(start), vld1q_s32(start.add(4))];
+            let weights = packed.weights.as_ptr().add(lane * 3 * R * 4);
+            let mut w = [[[vdupq_n_s8(0); 2]; R]; 3];
+            for column in 0..3 {
+                for r in 0..R {
+                    let weights = weights.add((column * R + r) * 32);
+                    w[column][r] = [vld1q_s8(weights), vld1q_s8(weights.add(16))];
                 }
             }
+            let column = |column: usize, at: usize| quads(inputs[column].map(|input| input.add(at)));
+            let sums = |x: [[int8x16_t; 2]; 3]| {
+                let mut sums = [start; R];
+                for column in 0..3 {
+                    for r in 0..R {
+                        for v in 0..2 {
+                            sums[r][v] = sdot(sums[r][v], w[column][r][v], x[column][v]);
+                        }
+                    }
+                }
+                sums
+            };
+            let mut at = lane;
+            if ROLLING && end >= 3 * pixel {
+                let (mut a, mut b) = (column(0, at), column(1, at));
+                while at + 2 * pixel < end {
+                    let c = column(2, at);
+                    places.store(&finish, sums([a, b, c]), range, at);
+                    a = column(2, at + pixel);
+                    places.store(&finish, sums([b, c, a]), range, at + pixel);
+                    b = column(2, at + 2 * pixel);
+                    places.store(&finish, sums([c, a, b]), range, at + 2 * pixel);
+                    at += 3 * pixel;
+                }
+            }
+            while at < end {
+                places.store(&finish, sums([column(0, at), column(1, at), column(2, at)]), range, at);
+                at += pixel;
+            }
         }
-        sums
+    }
+}
+
+/// Kernels of any size.
+///
+/// # Safety
+/// As for `chunks`.
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn any<const R: usize, const KIND: u8>(packed: &PackedDepthwise, row: &mut DepthwiseRow<'_>) {
+    let pixel = packed.patterns * CHUNK;
+    let taps = packed.columns * packed.quads * R * 4;
+    let range = packed.constants.range;
+    let places = Places::of(row);
+    for pattern in 0..packed.patterns {
+        let lane = pattern * CHUNK;
+        // SAFETY: as for `three`, with `taps` taps a lane.
+        unsafe {
+            let finish = Finish::<2, KIND>::new(&packed.constants, lane, 0);
+            let start = packed.constants.start.as_ptr().add(lane);
+            for at in (lane..row.len).step_by(pixel) {
+                let mut weights = packed.weights.as_ptr().add(lane * taps);
+                let mut sums = [[vld1q_s32(start), vld1q_s32(start.add(4))]; R];
+                for column in row.columns {
+                    for rows in row.rows.chunks_exact(4) {
+                        let x =
+                            quads([rows[0], rows[1], rows[2], rows[3]].map(|row| places.input.add(row + column + at)));
+                        for sums in &mut sums {
+                            for v in 0..2 {
+                                sums[v] = sdot(sums[v], vld1q_s8(weights.add(16 * v)), x[v]);
+                            }
+                            weights = weights.add(4 * CHUNK);
+                        }
+                    }
+                }
+                places.store(&finish, sums, range, at);
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 
 use super::super::epilogue::Residual;
 use super::super::packed::{Constants, PackedDense, SlopeOrder};
-use super::DenseRows;
+use super::{DenseRows, DepthwiseRow, Output};
 
 /// Bytes of signed rows at a time: what the first-level cache holds beside the weights.
 const SIGNED: usize = 16 << 10;
@@ -282,14 +282,57 @@ pub(super) fn pack<const R: usize>(values: [[float32x4_t; 4]; R], range: Option<
     }
 }
 
-/// As `pack`, for two vectors.
-#[inline(always)]
-pub(super) fn pack_half(values: [float32x4_t; 2], range: Option<(u8, u8)>) -> uint8x8_t {
-    let (low, high) = range.unwrap_or((0, 255));
-    // SAFETY: every aarch64 processor has NEON.
-    unsafe {
-        let words = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(values[0])), vcvtnq_s32_f32(values[1]));
-        let bytes = veor_u8(vreinterpret_u8_s8(vqmovn_s16(words)), vdup_n_u8(0x80));
-        vmin_u8(vmax_u8(bytes, vdup_n_u8(low)), vdup_n_u8(high))
+/// Where the chunks of eight channels of a depthwise row come from and go to.
+pub(super) struct Places {
+    pub input: *const u8,
+    residual: *const u8,
+    bytes: *mut u8,
+    floats: *mut f32,
+    /// From the first row's value to the second row's; 0 where no second row is wanted.
+    second: usize,
+}
+
+impl Places {
+    pub(super) fn of(row: &mut DepthwiseRow<'_>) -> Places {
+        let second = if row.output.len() > row.len { row.len } else { 0 };
+        let (bytes, floats) = match &mut row.output {
+            Output::Int8(bytes) => (bytes.as_mut_ptr(), std::ptr::null_mut()),
+            Output::Float(floats) => (std::ptr::null_mut(), floats.as_mut_ptr()),
+        };
+        let residual = row.residual.map_or(std::ptr::null(), <[u8]>::as_ptr);
+        Places { input: row.input.as_ptr(), residual, bytes, floats, second }
+    }
+
+    /// Finishes the chunk at `at` of one or two rows. A second row that is not wanted is overwritten by the first.
+    ///
+    /// # Safety
+    /// The chunk lies within the output's rows, and within the residual where there is one; `KIND` is `kind` of the constants,
+    /// and `range` theirs.
+    #[inline(always)]
+    pub(super) unsafe fn store<const R: usize, const KIND: u8>(
+        &self,
+        finish: &Finish<2, KIND>,
+        sums: [[int32x4_t; 2]; R],
+        range: Option<(u8, u8)>,
+        at: usize,
+    ) {
+        let place = |r: usize| at + if r == 0 { 0 } else { self.second };
+        // SAFETY: by the contract; float output is of kind `ANY` and has no range.
+        unsafe {
+            let values = finish.values(sums, |r| self.residual.wrapping_add(place(r)));
+            if KIND == ANY && range.is_none() {
+                for r in (0..R).rev() {
+                    vst1q_f32(self.floats.add(place(r)), values[r][0]);
+                    vst1q_f32(self.floats.add(place(r) + 4), values[r][1]);
+                }
+            } else {
+                let last = values[R - 1];
+                let [packed] = pack([[values[0][0], values[0][1], last[0], last[1]]], range);
+                if R == 2 {
+                    vst1_u8(self.bytes.add(place(1)), vget_high_u8(packed));
+                }
+                vst1_u8(self.bytes.add(at), vget_low_u8(packed));
+            }
+        }
     }
 }
