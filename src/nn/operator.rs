@@ -411,11 +411,25 @@ impl Quantisation {
     /// Writes planes of `places` values as pixels of `stride` bytes, channel `c` in place `order[c]` of a pixel.
     pub(super) fn quantise(&self, planes: &[f32], places: usize, stride: usize, order: &[usize], bytes: &mut [u8]) {
         const BLOCK: usize = 256;
-        let mut block = [0; BLOCK];
-        for ((channel, plane), &place) in planes.chunks_exact(places.max(1)).enumerate().zip(order) {
-            for (reals, pixels) in plane.chunks(BLOCK).zip(bytes.chunks_mut(BLOCK * stride)) {
-                self.store(reals, channel, &mut block);
-                for (pixel, &byte) in pixels.chunks_exact_mut(stride).zip(&block) {
+        let mut blocks = vec![[0; BLOCK]; order.len()];
+        for (at, pixels) in bytes.chunks_mut(BLOCK * stride).enumerate() {
+            let count = pixels.len() / stride;
+            for (channel, (plane, block)) in planes.chunks_exact(places.max(1)).zip(&mut blocks).enumerate() {
+                self.store(&plane[at * BLOCK..][..count], channel, block);
+            }
+            // Colour pictures are what there is; their pixels are written whole.
+            if let ([first, second, third], 3) = (blocks.as_slice(), stride) {
+                let from = [first, second, third].iter().zip(order).fold([first; 3], |mut from, (block, &place)| {
+                    from[place] = block;
+                    from
+                });
+                for (i, pixel) in pixels.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                    *pixel = [from[0][i], from[1][i], from[2][i]];
+                }
+                continue;
+            }
+            for (block, &place) in blocks.iter().zip(order) {
+                for (pixel, &byte) in pixels.chunks_exact_mut(stride).zip(block) {
                     pixel[place] = byte;
                 }
             }

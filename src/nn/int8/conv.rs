@@ -142,7 +142,7 @@ impl PlannedConv {
         let pointwise = conv.kernel == [1, 1] && conv.strides == [1, 1] && conv.pads == [0; 4] && conv.groups == 1;
         let plan = if conv.is_depthwise() && input.stride == output.stride {
             Plan::Depthwise(Depthwise::new(conv, window, kernel, input, output))
-        } else if pointwise && input.stride.is_multiple_of(16) {
+        } else if pointwise && input.stride.is_multiple_of(kernel.layout().step.max(16)) {
             let weights = pad_rows(&conv.weights, conv.inputs, input.stride);
             let biases = std::slice::from_ref(&conv.epilogue.bias);
             let packed = PackedDense::new(

@@ -28,6 +28,8 @@ pub struct Layout {
     /// Dense weights are sorted into groups of four inputs whose byte products can be added in pairs within 16 bits, and those
     /// that need 16-bit weights; see `PackedDense::pack_by_need`.
     pub by_need: bool,
+    /// Where the weights of a step (the second argument) and lane (the third) of a panel lie, counted in lanes' steps.
+    pub place: fn(width: usize, step: usize, lane: usize) -> usize,
     /// Weights of -128 are not allowed: the kernel's 16-bit sums of pairs could overflow.
     pub symmetric: bool,
 }
@@ -113,10 +115,14 @@ pub struct PackedDense {
     pub steps: usize,
     /// Bytes of activations a row must have: `steps * step`.
     pub depth: usize,
-    /// Panel by panel; within a panel step by step; within a step lane by lane, the `step` weights of a lane together.
+    /// Panel by panel; within a panel step by step; within a step lane by lane (or see
+    /// [`Layout::place`]), the `step` weights of a lane together.
     pub weights: Aligned<i8>,
     /// For layouts by need: the first input of every step, panel by panel.
     pub inputs: Vec<u32>,
+    /// By panel and eight inputs, for [symmetric](Layout::symmetric) families: whether the weights of every second of
+    /// these inputs have magnitudes of 255 together at most, for each lane, so that four products fit 16 bits.
+    pub small: Vec<bool>,
     /// The panels from the first channel to the last.
     pub panels: Vec<Panel>,
     /// Constants of every lane.
@@ -156,7 +162,7 @@ impl PackedDense {
                 *layout.panels.iter().find(|&&width| first + width <= stride).expect("panels divide 16, as strides do");
             panels.push(Panel { first, width, offset, narrow: 0 });
             first += width;
-            offset += (width * steps * layout.step * layout.weight_bytes).next_multiple_of(64);
+            offset += (width * steps * layout.step * layout.weight_bytes).next_multiple_of(128);
         }
         let natural = epilogue.range.is_none();
         let channel_of = |panel: &Panel, lane: usize| {
@@ -172,7 +178,8 @@ impl PackedDense {
             for lane in 0..panel.width {
                 let Some(channel) = channel_of(panel, lane) else { continue };
                 for (step, weights) in weights[channel * inputs..][..inputs].chunks(layout.step).enumerate() {
-                    put(bytes, panel.offset, (step * panel.width + lane) * layout.step, weights, layout.weight_bytes);
+                    let place = (layout.place)(panel.width, step, lane) * layout.step;
+                    put(bytes, panel.offset, place, weights, layout.weight_bytes);
                 }
             }
         }
@@ -181,8 +188,16 @@ impl PackedDense {
             .map(|lane| lane.map_or(0, |c| start(&weights[c * inputs..][..inputs], zero, layout.excess)))
             .collect();
         let constants = Constants::new(epilogue, biases, start, &lanes);
-        let mut packed =
-            PackedDense { steps, depth: steps * layout.step, weights: packed, inputs: Vec::new(), panels, constants };
+        let small = if layout.symmetric { small_groups(&packed, &panels, steps * layout.step) } else { Vec::new() };
+        let mut packed = PackedDense {
+            steps,
+            depth: steps * layout.step,
+            weights: packed,
+            inputs: Vec::new(),
+            small,
+            panels,
+            constants,
+        };
         if layout.by_need {
             packed.pack_by_need(layout);
         }
@@ -309,6 +324,19 @@ fn put(bytes: &mut [i8], offset: usize, place: usize, weights: &[i8], weight_byt
             }
         }
     }
+}
+
+/// See [`PackedDense::small`]; for panels of 16 lanes, of which four lie together for four steps of two inputs.
+fn small_groups(weights: &[i8], panels: &[Panel], depth: usize) -> Vec<bool> {
+    let magnitude = |weights: &[i8], place: usize| {
+        weights.iter().skip(place).step_by(8).map(|weight| u32::from(weight.unsigned_abs())).sum::<u32>()
+    };
+    let lanes_are_small = |weights: &[i8]| (0..8).all(|place| magnitude(weights, place) <= 255);
+    panels
+        .iter()
+        .flat_map(|panel| weights[panel.offset..].chunks_exact(128).take(depth.div_ceil(8)))
+        .map(|group| group.chunks_exact(32).all(lanes_are_small))
+        .collect()
 }
 
 /// What a sum must start with so that stored bytes count from `zero`.

@@ -35,6 +35,7 @@ static LAYOUT: Layout = Layout {
     tap_bytes: 2,
     chunk_order: |lane| packed_channel(CHUNK, lane),
     by_need: true,
+    place: |width, step, lane| step * width + lane,
     symmetric: false,
 };
 

@@ -26,6 +26,7 @@ static LAYOUT: Layout = Layout {
     tap_bytes: 1,
     chunk_order: |lane| packed_channel(64, lane),
     by_need: false,
+    place: |width, step, lane| step * width + lane,
     symmetric: false,
 };
 

@@ -31,6 +31,7 @@ static LAYOUT: Layout = Layout {
     tap_bytes: 1,
     chunk_order: |lane| packed_channel(CHUNK, lane),
     by_need: false,
+    place: |width, step, lane| step * width + lane,
     symmetric: false,
 };
 

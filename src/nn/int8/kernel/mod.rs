@@ -10,7 +10,13 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx_vnni;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_dot;
 mod portable;
+#[cfg(target_arch = "aarch64")]
+mod qreg;
 #[cfg(target_arch = "x86_64")]
 mod ymm;
 
@@ -148,6 +154,10 @@ pub fn of(isa: Isa) -> &'static dyn Kernel {
         Isa::AvxVnni => &avx_vnni::AvxVnni,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni => &avx512::Avx512Vnni,
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => &neon::Neon,
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDot => &neon_dot::NeonDot,
         _ => &portable::Portable,
     }
 }

@@ -22,6 +22,7 @@ static LAYOUT: Layout = Layout {
     tap_bytes: 1,
     chunk_order: |lane| lane,
     by_need: false,
+    place: |width, step, lane| step * width + lane,
     symmetric: false,
 };
 

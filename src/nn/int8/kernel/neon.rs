@@ -1,0 +1,423 @@
+//! aarch64 without dot product (Cortex-A53, A57, A72): pairs of products are added in 16 bits.
+//!
+//! `smull` and `smlal2` multiply 16 signed bytes by 16 and add the halves: each of 8 sums holds two products, at most
+//! 2 * 128 * 127 = 32,512 for weights of -127 to 127, which fits 16 bits; `sadalp` adds them up in 32 bits. Where the four
+//! weights that meet in a 16-bit sum have magnitudes of 255 at most together (128 * 255 = 32,640), a second pair of
+//! multiplications goes on in 16 bits and saves a `sadalp`; most weights are small. The sums of a dense tile are spread over
+//! the four lanes of a register until the end.
+
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+use super::super::packed::{Layout, PackedDense, PackedDepthwise};
+use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, Places, RESIDUAL, SCALE, Tile, Unit, kind, pack, tiles};
+use super::{DenseRows, DepthwiseRow, Kernel, Output};
+use crate::nn::Isa;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Neon;
+
+/// Output channels of a panel: four vectors of sums.
+const LANES: usize = 16;
+/// Rows of a full tile: 16 sums, 8 vectors of inputs, 2 of weights and 2 of products fit the 32 registers.
+const ROWS: usize = 4;
+/// Bytes of a panel's weights for eight inputs.
+const GROUP: usize = 8 * LANES;
+/// Bytes the depthwise kernel takes at once.
+const CHUNK: usize = 8;
+
+/// Eight inputs of a row, every pair four times, once for each lane.
+struct Pairs;
+
+impl Unit for Pairs {
+    const INPUTS: usize = 8;
+    const BYTES: usize = 32;
+
+    #[inline(always)]
+    unsafe fn put(inputs: int8x16_t, to: *mut i8, step: usize) {
+        const PLACES: [u8; 16] = [0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3];
+        // SAFETY: by the contract.
+        unsafe {
+            let places = vld1q_u8(PLACES.as_ptr());
+            for quad in 0..4 {
+                let pairs = vqtbl1q_s8(inputs, vaddq_u8(places, vdupq_n_u8(4 * quad)));
+                vst1q_s8(to.add(usize::from(quad / 2) * step + usize::from(quad % 2) * 16), pairs);
+            }
+        }
+    }
+}
+
+static LAYOUT: Layout = Layout {
+    panels: &[LANES],
+    step: 2,
+    weight_bytes: 1,
+    excess: 128,
+    order: |_, lane| lane,
+    chunk: CHUNK,
+    taps: 1,
+    tap_bytes: 1,
+    chunk_order: |lane| lane,
+    // One vector of sums after the other, four steps each: two vectors of weights.
+    place: |_, step, lane| ((step / 4 * 4 + lane / 4) * 4 + step % 4) * 4 + lane % 4,
+    by_need: false,
+    symmetric: true,
+};
+
+impl Kernel for Neon {
+    fn isa(&self) -> Isa {
+        Isa::Neon
+    }
+
+    fn layout(&self) -> &'static Layout {
+        &LAYOUT
+    }
+
+    fn dense(&self, packed: &PackedDense, mut rows: DenseRows<'_>) {
+        rows.check(packed);
+        assert_eq!(packed.small.len(), packed.panels.len() * groups(packed), "every group is known to be small or not");
+        // SAFETY: `check` holds.
+        unsafe {
+            match kind(&packed.constants) {
+                SCALE => dense::<SCALE>(packed, &mut rows),
+                LEAK => dense::<LEAK>(packed, &mut rows),
+                LEAK_SHIFT => dense::<LEAK_SHIFT>(packed, &mut rows),
+                RESIDUAL => dense::<RESIDUAL>(packed, &mut rows),
+                _ => dense::<ANY>(packed, &mut rows),
+            }
+        }
+    }
+
+    fn depthwise(&self, packed: &PackedDepthwise, mut row: DepthwiseRow<'_>) {
+        row.check(packed, &LAYOUT);
+        // SAFETY: as above.
+        unsafe {
+            match kind(&packed.constants) {
+                SCALE => chunks::<SCALE>(packed, &mut row),
+                LEAK => chunks::<LEAK>(packed, &mut row),
+                LEAK_SHIFT => chunks::<LEAK_SHIFT>(packed, &mut row),
+                RESIDUAL => chunks::<RESIDUAL>(packed, &mut row),
+                _ => chunks::<ANY>(packed, &mut row),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `DenseRows::check` holds; `KIND` is `kind` of the constants; there is a `small` for every step of every panel.
+#[inline(always)]
+unsafe fn dense<const KIND: u8>(packed: &PackedDense, rows: &mut DenseRows<'_>) {
+    // SAFETY: `check` holds for each of the rows, and `tiles` lays their inputs down as `tile` reads them.
+    unsafe {
+        tiles::<Pairs>(packed, rows, ROWS, |cut, rows| match cut.count {
+            3.. => tile::<2, KIND>(packed, cut, rows),
+            _ => tile::<1, KIND>(packed, cut, rows),
+        });
+    }
+}
+
+/// Groups of eight inputs.
+fn groups(packed: &PackedDense) -> usize {
+    packed.depth.div_ceil(8)
+}
+
+/// Adds to two rows' sums the products of eight inputs (see `Pairs`) and four lanes' weights, pairs of products in 16 bits.
+///
+/// By assembly, since the compiler would take the vectors' upper halves out first, and by two to hide latencies.
+#[inline(always)]
+fn add_pairs(sums: [int32x4_t; 2], x: [[int8x16_t; 2]; 2], w: [int8x16_t; 2]) -> [int32x4_t; 2] {
+    let [mut a, mut b] = sums;
+    // SAFETY: register to register; every aarch64 processor has NEON.
+    unsafe {
+        asm!(
+            "smull {s:v}.8h, {a0:v}.8b, {w0:v}.8b",
+            "smull {t:v}.8h, {b0:v}.8b, {w0:v}.8b",
+            "smlal2 {s:v}.8h, {a0:v}.16b, {w0:v}.16b",
+            "smlal2 {t:v}.8h, {b0:v}.16b, {w0:v}.16b",
+            "sadalp {a:v}.4s, {s:v}.8h",
+            "sadalp {b:v}.4s, {t:v}.8h",
+            "smull {s:v}.8h, {a1:v}.8b, {w1:v}.8b",
+            "smull {t:v}.8h, {b1:v}.8b, {w1:v}.8b",
+            "smlal2 {s:v}.8h, {a1:v}.16b, {w1:v}.16b",
+            "smlal2 {t:v}.8h, {b1:v}.16b, {w1:v}.16b",
+            "sadalp {a:v}.4s, {s:v}.8h",
+            "sadalp {b:v}.4s, {t:v}.8h",
+            a = inout(vreg) a, b = inout(vreg) b, s = out(vreg) _, t = out(vreg) _,
+            a0 = in(vreg) x[0][0], a1 = in(vreg) x[0][1], b0 = in(vreg) x[1][0], b1 = in(vreg) x[1][1],
+            w0 = in(vreg) w[0], w1 = in(vreg) w[1],
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    [a, b]
+}
+
+/// As `add_pairs`, for weights so small that four products fit 16 bits.
+#[inline(always)]
+fn add_fours(sums: [int32x4_t; 2], x: [[int8x16_t; 2]; 2], w: [int8x16_t; 2]) -> [int32x4_t; 2] {
+    let [mut a, mut b] = sums;
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "smull {s:v}.8h, {a0:v}.8b, {w0:v}.8b",
+            "smull {t:v}.8h, {b0:v}.8b, {w0:v}.8b",
+            "smlal2 {s:v}.8h, {a0:v}.16b, {w0:v}.16b",
+            "smlal2 {t:v}.8h, {b0:v}.16b, {w0:v}.16b",
+            "smlal {s:v}.8h, {a1:v}.8b, {w1:v}.8b",
+            "smlal {t:v}.8h, {b1:v}.8b, {w1:v}.8b",
+            "smlal2 {s:v}.8h, {a1:v}.16b, {w1:v}.16b",
+            "smlal2 {t:v}.8h, {b1:v}.16b, {w1:v}.16b",
+            "sadalp {a:v}.4s, {s:v}.8h",
+            "sadalp {b:v}.4s, {t:v}.8h",
+            a = inout(vreg) a, b = inout(vreg) b, s = out(vreg) _, t = out(vreg) _,
+            a0 = in(vreg) x[0][0], a1 = in(vreg) x[0][1], b0 = in(vreg) x[1][0], b1 = in(vreg) x[1][1],
+            w0 = in(vreg) w[0], w1 = in(vreg) w[1],
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    [a, b]
+}
+
+/// One group of a tile of `count` rows: `add` for every two rows and every vector of sums. Where the last row has no second, it is its
+/// own, and the result is not read.
+///
+/// # Safety
+/// There is a unit for every row from `input` on, and a group of weights from `weights` on; `count` is `2 * R` or one less.
+#[inline(always)]
+unsafe fn step<const R: usize>(
+    mut sums: [[[int32x4_t; 2]; 4]; R],
+    input: *const i8,
+    count: usize,
+    weights: *const i8,
+    add: impl Fn([int32x4_t; 2], [[int8x16_t; 2]; 2], [int8x16_t; 2]) -> [int32x4_t; 2],
+) -> [[[int32x4_t; 2]; 4]; R] {
+    // SAFETY: by the contract.
+    unsafe {
+        let mut x = [[[vdupq_n_s8(0); 2]; 2]; R];
+        for r in 0..R {
+            let first = input.add(Pairs::BYTES * 2 * r);
+            let second = input.add(Pairs::BYTES * (2 * r + 1).min(count - 1));
+            x[r] = [[vld1q_s8(first), vld1q_s8(first.add(16))], [vld1q_s8(second), vld1q_s8(second.add(16))]];
+        }
+        for p in 0..4 {
+            let weights = weights.add(32 * p);
+            let w = [vld1q_s8(weights), vld1q_s8(weights.add(16))];
+            for r in 0..R {
+                sums[r][p] = add(sums[r][p], x[r], w);
+            }
+        }
+    }
+    sums
+}
+
+/// `2 * R` rows, or one less, times one panel.
+///
+/// # Safety
+/// `DenseRows::check` holds; `cut` is by `tiles`, in units of `Pairs`, with so many rows; `KIND` is `kind` of the constants;
+/// there is a `small` for every group of every panel.
+#[inline(never)]
+unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile, rows: &mut DenseRows<'_>) {
+    let constants = &packed.constants;
+    let panel = &packed.panels[cut.panel];
+    let lane = panel.first;
+    let groups = groups(packed);
+    let count = cut.count;
+    let second = |r: usize| (2 * r + 1).min(count - 1);
+    // SAFETY: a panel holds `groups` groups of weights from its offset on; the inputs are whole units; constants have a
+    // value for every lane.
+    unsafe {
+        let mut weights = packed.weights.as_ptr().add(panel.offset);
+        let mut input = cut.input;
+        let start = constants.start.as_ptr().add(lane);
+        let mut sums = [[[vdupq_n_s32(0); 2]; 4]; R];
+        for r in 0..R {
+            for p in 0..4 {
+                sums[r][p] = [vld1q_s32(start.add(4 * p)); 2];
+            }
+        }
+        let small = &packed.small.get_unchecked(cut.panel * groups..).get_unchecked(..groups);
+        let mut group = 0;
+        // Two loops, not one with a choice in it, which would cost moves from register to register.
+        while group < groups {
+            while group < groups && *small.get_unchecked(group) {
+                sums = step(sums, input, count, weights, add_fours);
+                input = input.add(Pairs::BYTES * count);
+                weights = weights.add(GROUP);
+                group += 1;
+            }
+            while group < groups && !*small.get_unchecked(group) {
+                sums = step(sums, input, count, weights, add_pairs);
+                input = input.add(Pairs::BYTES * count);
+                weights = weights.add(GROUP);
+                group += 1;
+            }
+        }
+
+        let stride = rows.output_stride;
+        let place = cut.first * stride + lane;
+        let residual = rows.residual.map_or(std::ptr::null(), |residual| residual.as_ptr().wrapping_add(place));
+        let finish = Finish::<4, KIND>::new(constants, lane, rows.bias);
+        let mut pair = |r: usize, sums: [[int32x4_t; 2]; 4]| {
+            let sums = [sums.map(|[first, _]| first), sums.map(|[_, second]| second)];
+            let [first, second] = [2 * r * stride, second(r) * stride];
+            let values = finish.values(sums, |i| residual.wrapping_add(if i == 0 { first } else { second }));
+            match &mut rows.output {
+                Output::Int8(bytes) => {
+                    let bytes = bytes.as_mut_ptr().add(place);
+                    let packed = pack(values, constants.range);
+                    vst1q_u8(bytes.add(second), packed[1]);
+                    vst1q_u8(bytes.add(first), packed[0]);
+                }
+                Output::Float(floats) => {
+                    let floats = floats.as_mut_ptr().add(place);
+                    for p in 0..4 {
+                        vst1q_f32(floats.add(second + 4 * p), values[1][p]);
+                        vst1q_f32(floats.add(first + 4 * p), values[0][p]);
+                    }
+                }
+            }
+        };
+        // Not a loop, so that no sum goes through memory.
+        pair(0, sums[0]);
+        if R == 2 {
+            pair(1, sums[R - 1]);
+        }
+    }
+}
+
+/// # Safety
+/// `DepthwiseRow::check` holds; `KIND` is `kind` of the constants.
+#[inline(never)]
+unsafe fn chunks<const KIND: u8>(packed: &PackedDepthwise, row: &mut DepthwiseRow<'_>) {
+    let pixel = packed.patterns * CHUNK;
+    assert!(row.len.is_multiple_of(pixel), "pixels are whole chunks");
+    let pixels = row.output.len() / pixel;
+    // SAFETY: handed on; output without pixels needs none.
+    unsafe {
+        match (row.rows, row.columns) {
+            (&[_, _, _], &[a, b, c]) if b == a + pixel && c == b + pixel => three::<KIND, true>(packed, row, pixels),
+            (&[_, _, _], &[_, _, _]) => three::<KIND, false>(packed, row, pixels),
+            _ => any::<KIND>(packed, row, pixels),
+        }
+    }
+}
+
+/// Excess-128 bytes to signed 16-bit values.
+///
+/// # Safety
+/// There is a chunk there.
+#[inline(always)]
+unsafe fn widen(from: *const u8) -> int16x8_t {
+    // SAFETY: by the contract.
+    unsafe { vreinterpretq_s16_u16(vsubl_u8(vld1_u8(from), vdup_n_u8(128))) }
+}
+
+/// Adds the products of a chunk. By assembly, since the compiler would take the upper halves out first.
+#[inline(always)]
+fn add(sums: &mut [int32x4_t; 2], x: int16x8_t, w: int16x8_t) {
+    let [mut low, mut high] = *sums;
+    // SAFETY: register to register; every aarch64 processor has NEON.
+    unsafe {
+        asm!(
+            "smlal {low:v}.4s, {x:v}.4h, {w:v}.4h",
+            "smlal2 {high:v}.4s, {x:v}.8h, {w:v}.8h",
+            low = inout(vreg) low, high = inout(vreg) high, x = in(vreg) x, w = in(vreg) w,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    *sums = [low, high];
+}
+
+/// Kernels of 3 by 3, their weights in registers. If `ROLLING`, columns of the kernel are neighbouring pixels: what one output
+/// pixel reads, the next two read again.
+///
+/// # Safety
+/// As for `chunks`; there are 3 rows and 3 columns; `pixels` is the output's.
+#[inline(always)]
+unsafe fn three<const KIND: u8, const ROLLING: bool>(
+    packed: &PackedDepthwise,
+    row: &mut DepthwiseRow<'_>,
+    pixels: usize,
+) {
+    let pixel = packed.patterns * CHUNK;
+    let range = packed.constants.range;
+    let places = Places::of(row);
+    let (&[a, b, c], &[x, y, z]) = (row.columns, row.rows) else { return };
+    // Within the input, or one past it, as `check` says.
+    let inputs = [a, b, c].map(|column| [x, y, z].map(|row| places.input.wrapping_add(column + row)));
+    for pattern in 0..packed.patterns {
+        let lane = pattern * CHUNK;
+        // SAFETY: every pattern has 9 vectors of weights and constants for its lanes; each input row and column has whole
+        // chunks up to behind the last pixel (`check`), which are those of the output and the residual.
+        unsafe {
+            let finish = Finish::<2, KIND>::new(&packed.constants, lane, 0);
+            let start = packed.constants.start.as_ptr().add(lane);
+            let start = [vld1q_s32(start), vld1q_s32(start.add(4))];
+            let weights = packed.weights.as_ptr().add(lane * 9);
+            let mut w = [[vdupq_n_s16(0); 3]; 3];
+            for column in 0..3 {
+                for r in 0..3 {
+                    w[column][r] = vmovl_s8(vld1_s8(weights.add((column * 3 + r) * CHUNK)));
+                }
+            }
+            let column = |column: usize, at: usize| inputs[column].map(|input| widen(input.add(at)));
+            let sums = |x: [&[int16x8_t; 3]; 3]| {
+                let mut sums = start;
+                for (x, w) in x.into_iter().zip(&w) {
+                    add(&mut sums, x[0], w[0]);
+                    add(&mut sums, x[1], w[1]);
+                    add(&mut sums, x[2], w[2]);
+                }
+                sums
+            };
+            let mut at = lane;
+            let end = pixels * pixel;
+            if ROLLING && pixels >= 3 {
+                let (mut a, mut b) = (column(0, at), column(1, at));
+                while at + 2 * pixel < end {
+                    let c = column(2, at);
+                    places.store(&finish, [sums([&a, &b, &c])], range, at);
+                    a = column(2, at + pixel);
+                    places.store(&finish, [sums([&b, &c, &a])], range, at + pixel);
+                    b = column(2, at + 2 * pixel);
+                    places.store(&finish, [sums([&c, &a, &b])], range, at + 2 * pixel);
+                    at += 3 * pixel;
+                }
+            }
+            while at < end {
+                places.store(&finish, [sums([&column(0, at), &column(1, at), &column(2, at)])], range, at);
+                at += pixel;
+            }
+        }
+    }
+}
+
+/// Kernels of any size.
+///
+/// # Safety
+/// As for `chunks`; `pixels` is the output's.
+#[inline(always)]
+unsafe fn any<const KIND: u8>(packed: &PackedDepthwise, row: &mut DepthwiseRow<'_>, pixels: usize) {
+    let pixel = packed.patterns * CHUNK;
+    let taps = row.rows.len() * row.columns.len();
+    let range = packed.constants.range;
+    let places = Places::of(row);
+    for pattern in 0..packed.patterns {
+        let lane = pattern * CHUNK;
+        // SAFETY: as for `three`, with `taps` vectors of weights.
+        unsafe {
+            let finish = Finish::<2, KIND>::new(&packed.constants, lane, 0);
+            let start = packed.constants.start.as_ptr().add(lane);
+            for at in (lane..pixels * pixel).step_by(pixel) {
+                let mut weights = packed.weights.as_ptr().add(lane * taps);
+                let mut sums = [vld1q_s32(start), vld1q_s32(start.add(4))];
+                for column in row.columns {
+                    for first in row.rows {
+                        add(&mut sums, widen(places.input.add(first + column + at)), vmovl_s8(vld1_s8(weights)));
+                        weights = weights.add(CHUNK);
+                    }
+                }
+                places.store(&finish, [sums], range, at);
+            }
+        }
+    }
+}
