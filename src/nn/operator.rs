@@ -1,6 +1,6 @@
 //! Fused groups as operators of tract's plan.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tract_onnx::tract_hir::internal::*;
 
@@ -16,9 +16,10 @@ pub(super) fn register(onnx: &mut tract_onnx::Onnx) {
 
 /// Gives every fused node of an imported model its step.
 pub(super) fn bind(model: &mut InferenceModel, steps: &HashMap<String, Arc<Step>>, isa: Isa, team: &Arc<Team>) {
+    let spares = Arc::new(Spares::default());
     for node in &mut model.nodes {
         if let Some(step) = steps.get(&node.name) {
-            node.op = expand(Fused { step: step.clone(), isa, team: team.clone() });
+            node.op = expand(Fused { step: step.clone(), isa, team: team.clone(), spares: spares.clone() });
         }
     }
 }
@@ -52,6 +53,7 @@ struct Fused {
     step: Arc<Step>,
     isa: Isa,
     team: Arc<Team>,
+    spares: Arc<Spares>,
 }
 
 impl std::fmt::Debug for Fused {
@@ -202,6 +204,7 @@ impl Expansion for Fused {
             kind: output_kind,
             shape: output_shape,
             team: self.team.clone(),
+            spares: self.spares.clone(),
         };
         model.wire_node(prefix, op, inputs)
     }
@@ -231,6 +234,42 @@ struct Int8 {
     kind: DatumType,
     shape: TVec<usize>,
     team: Arc<Team>,
+    spares: Arc<Spares>,
+}
+
+/// Tensors that nobody reads any more, for the next operator: an allocation of this size goes to the system each time, which
+/// costs as much as the layer.
+#[derive(Default)]
+struct Spares(Mutex<Vec<Tensor>>);
+
+/// As many as the widest graphs have alive at a time.
+const MAX_SPARES: usize = 12;
+
+impl Spares {
+    /// A tensor with any values, on a 64-byte boundary.
+    fn take(&self, kind: DatumType, shape: &[usize]) -> TractResult<Tensor> {
+        let len = shape.iter().product::<usize>();
+        // Nobody holds the lock for longer than this; only the thread that runs the graph takes it.
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = spares.iter().rposition(|spare| spare.datum_type() == kind && spare.len() == len) {
+            let mut spare = spares.remove(found);
+            spare.set_shape(shape)?;
+            return Ok(spare);
+        }
+        // SAFETY: of these types any bits are values; the operators write all of them before they are read, see `Int8::eval`.
+        unsafe { Tensor::uninitialized_aligned_dt(kind, shape, 64) }
+    }
+
+    /// Keeps a tensor that had its last reader.
+    fn give(&self, value: TValue) {
+        if value.is_exclusive() && value.datum_type() == u8::datum_type() {
+            let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if spares.len() == MAX_SPARES {
+                spares.remove(0);
+            }
+            spares.push(value.into_tensor());
+        }
+    }
 }
 
 impl std::fmt::Debug for Int8 {
@@ -274,9 +313,9 @@ impl EvalOp for Int8 {
     op_out_of_plan!();
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        // SAFETY: every operator writes all of its output, except that grouped convolutions may leave out the bytes behind the
-        // last channel: those are cleared first.
-        let mut output = unsafe { Tensor::uninitialized_aligned_dt(self.kind, &self.shape, 64)? };
+        // Every operator writes all of its output, except that grouped convolutions may leave out the bytes behind the last
+        // channel: those are cleared first.
+        let mut output = self.spares.take(self.kind, &self.shape)?;
         let mut plain = output.try_as_plain_ram_mut()?;
         match &*self.work {
             Work::Conv(conv) => {
@@ -322,6 +361,7 @@ impl EvalOp for Int8 {
                 to_planes(&reals, *grid, planes, |value| value);
             }
         }
+        inputs.into_iter().for_each(|input| self.spares.give(input));
         Ok(tvec!(output.into_tvalue()))
     }
 }

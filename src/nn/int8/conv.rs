@@ -1,5 +1,6 @@
 //! One convolution with everything that follows it, as one pass over its output.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::aligned::Aligned;
@@ -539,10 +540,13 @@ impl Depthwise {
 }
 
 /// Rows of `len` weights, each filled up with zeros to `padded`.
-fn pad_rows(weights: &[i8], len: usize, padded: usize) -> Vec<i8> {
+fn pad_rows(weights: &[i8], len: usize, padded: usize) -> Cow<'_, [i8]> {
+    if len == padded {
+        return weights.into();
+    }
     let mut rows = vec![0; weights.len() / len * padded];
     for (to, from) in rows.chunks_exact_mut(padded).zip(weights.chunks_exact(len)) {
         to[..len].copy_from_slice(from);
     }
-    rows
+    rows.into()
 }

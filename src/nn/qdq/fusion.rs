@@ -343,7 +343,7 @@ impl<'a> Fusion<'a> {
     }
 
     /// Ends a group that is written as bytes.
-    fn close(&mut self, output: &'a str, open: Open, writing: &Writing) -> Option<usize> {
+    fn close(&mut self, output: &'a str, mut open: Open, writing: &Writing) -> Option<usize> {
         let Some(conv) = open.group.compile(Some(writing)) else {
             self.open.insert(output, open);
             return None;
@@ -358,7 +358,7 @@ impl<'a> Fusion<'a> {
 
     /// Ends the groups whose results are read as floats. Only products are worth it.
     fn close_products(&mut self) {
-        for (output, open) in std::mem::take(&mut self.open) {
+        for (output, mut open) in std::mem::take(&mut self.open) {
             if !open.product {
                 continue;
             }

@@ -122,8 +122,8 @@ impl Group {
     }
 
     /// The integer operator, for int8 output as `writing` says, or for float output. `None` when this engine cannot do it
-    /// exactly: sums or values that could overflow, an offset that does not go together with padding.
-    pub(super) fn compile(&self, writing: Option<&Writing>) -> Option<Conv> {
+    /// exactly: sums or values that could overflow, an offset that does not go together with padding. It takes the weights along.
+    pub(super) fn compile(&mut self, writing: Option<&Writing>) -> Option<Conv> {
         let shape = &self.shape;
         let terms = shape.inputs / shape.groups * self.taps();
         let offsets_fit = |offset: &[f32], channels: usize| offset.len() <= 1 || offset.len() == channels;
@@ -220,7 +220,7 @@ impl Group {
             strides: shape.strides,
             dilations: shape.dilations,
             pads: shape.pads,
-            weights: self.weights.clone(),
+            weights: std::mem::take(&mut self.weights),
             zero: self.input.scale.zero,
             edge_bias,
             epilogue,
