@@ -259,26 +259,45 @@ unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tiles
             }
 
             let place = (cut.first + number * count) * stride + lane;
-            let pair = |r: usize, sums: [[int32x4_t; 2]; 4]| {
-                let sums = [sums.map(|[first, _]| first), sums.map(|[_, second]| second)];
-                let [first, second] = [place + 2 * r * stride, place + second(r) * stride];
-                let values = finish.values(sums, |i| residual.wrapping_add(if i == 0 { first } else { second }));
-                if KIND == ANY && range.is_none() {
-                    for p in 0..4 {
-                        vst1q_f32(floats.add(second + 4 * p), values[1][p]);
-                        vst1q_f32(floats.add(first + 4 * p), values[0][p]);
-                    }
-                } else {
-                    let packed = pack(values, range);
-                    vst1q_u8(bytes.add(second), packed[1]);
-                    vst1q_u8(bytes.add(first), packed[0]);
-                }
-            };
             // Not a loop, so that no sum goes through memory.
-            pair(0, sums[0]);
+            store_pair(&finish, sums[0], residual, (bytes, floats), range, [place, place + second(0) * stride]);
             if R == 2 {
-                pair(1, sums[R - 1]);
+                let places = [place + 2 * stride, place + second(1) * stride];
+                store_pair(&finish, sums[R - 1], residual, (bytes, floats), range, places);
             }
+        }
+    }
+}
+
+/// Finishes two rows of a tile, and stores them from `places` on; the first last, since both may be one.
+///
+/// # Safety
+/// There are `LANES` values from each of the places on, in the residual too if the constants ask for it; `KIND` is `kind` of
+/// the constants, `range` theirs; without one the output is the second pointer, else the first.
+#[inline(always)]
+unsafe fn store_pair<const KIND: u8>(
+    finish: &Finish<4, KIND>,
+    sums: [[int32x4_t; 2]; 4],
+    residual: *const u8,
+    (bytes, floats): (*mut u8, *mut f32),
+    range: Option<(u8, u8)>,
+    places: [usize; 2],
+) {
+    let [a, b, c, d] = sums;
+    // SAFETY: by the contract.
+    unsafe {
+        let values =
+            finish.values([[a[0], b[0], c[0], d[0]], [a[1], b[1], c[1], d[1]]], |r| residual.wrapping_add(places[r]));
+        if KIND == ANY && range.is_none() {
+            for r in [1, 0] {
+                for v in 0..4 {
+                    vst1q_f32(floats.add(places[r] + 4 * v), values[r][v]);
+                }
+            }
+        } else {
+            let packed = pack(values, range);
+            vst1q_u8(bytes.add(places[1]), packed[1]);
+            vst1q_u8(bytes.add(places[0]), packed[0]);
         }
     }
 }
