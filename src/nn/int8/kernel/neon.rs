@@ -1,10 +1,11 @@
 //! aarch64 without dot product (Cortex-A53, A57, A72): pairs of products are added in 16 bits.
 //!
-//! `smull` and `smlal2` multiply 16 signed bytes by 16 and add the halves: each of 8 sums holds two products, at most
-//! 2 * 128 * 127 = 32,512 for weights of -127 to 127, which fits 16 bits; `sadalp` adds them up in 32 bits. Where the four
+//! An input pair, repeated for four channels, meets the weights of four channels: `smull` multiplies 8 signed bytes by 8, and
+//! `smlal2` adds the products of the next pair, so that each of 8 sums holds two products, at most 2 * 128 * 127 = 32,512 for
+//! weights of -127 to 127, which fits 16 bits; `sadalp` adds neighbours up in 32 bits, one sum a channel. Where the four
 //! weights that meet in a 16-bit sum have magnitudes of 255 at most together (128 * 255 = 32,640), a second pair of
-//! multiplications goes on in 16 bits and saves a `sadalp`; most weights are small. The sums of a dense tile are spread over
-//! the four lanes of a register until the end.
+//! multiplications goes on in 16 bits and saves a `sadalp`; most weights are small. The depthwise kernel widens its inputs to
+//! 16 bits and multiplies to 32.
 
 #![allow(
     clippy::needless_range_loop,
@@ -107,7 +108,7 @@ impl Kernel for Neon {
 }
 
 /// # Safety
-/// `DenseRows::check` holds; `KIND` is `kind` of the constants; there is a `small` for every step of every panel.
+/// `DenseRows::check` holds; `KIND` is `kind` of the constants; there is a `small` for every group of every panel.
 #[inline(always)]
 unsafe fn dense<const KIND: u8>(packed: &PackedDense, rows: &mut DenseRows<'_>) {
     // SAFETY: `check` holds for each of the rows, and `tiles` lays their inputs down as `tile` reads them.
