@@ -1,16 +1,22 @@
 //! aarch64 without dot product (Cortex-A53, A57, A72): pairs of products are added in 16 bits.
 //!
-//! `smull` and `smlal2` multiply 16 signed bytes by 16 and add the halves: each of 8 sums holds two products, at most
-//! 2 * 128 * 127 = 32,512 for weights of -127 to 127, which fits 16 bits; `sadalp` adds them up in 32 bits. Where the four
+//! An input pair, repeated for four channels, meets the weights of four channels: `smull` multiplies 8 signed bytes by 8, and
+//! `smlal2` adds the products of the next pair, so that each of 8 sums holds two products, at most 2 * 128 * 127 = 32,512 for
+//! weights of -127 to 127, which fits 16 bits; `sadalp` adds neighbours up in 32 bits, one sum a channel. Where the four
 //! weights that meet in a 16-bit sum have magnitudes of 255 at most together (128 * 255 = 32,640), a second pair of
-//! multiplications goes on in 16 bits and saves a `sadalp`; most weights are small. The sums of a dense tile are spread over
-//! the four lanes of a register until the end.
+//! multiplications goes on in 16 bits and saves a `sadalp`; most weights are small. The depthwise kernel widens its inputs to
+//! 16 bits and multiplies to 32.
+
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops over counters unroll, those over arrays of vectors go through memory"
+)]
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::super::packed::{Layout, PackedDense, PackedDepthwise};
-use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, Places, RESIDUAL, SCALE, Tile, Unit, kind, pack, tiles};
+use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, Places, RESIDUAL, SCALE, Tiles, Unit, kind, pack, tiles};
 use super::{DenseRows, DepthwiseRow, Kernel, Output};
 use crate::nn::Isa;
 
@@ -104,7 +110,7 @@ impl Kernel for Neon {
 }
 
 /// # Safety
-/// `DenseRows::check` holds; `KIND` is `kind` of the constants; there is a `small` for every step of every panel.
+/// `DenseRows::check` holds; `KIND` is `kind` of the constants; there is a `small` for every group of every panel.
 #[inline(always)]
 unsafe fn dense<const KIND: u8>(packed: &PackedDense, rows: &mut DenseRows<'_>) {
     // SAFETY: `check` holds for each of the rows, and `tiles` lays their inputs down as `tile` reads them.
@@ -209,13 +215,13 @@ unsafe fn step<const R: usize>(
     sums
 }
 
-/// `2 * R` rows, or one less, times one panel.
+/// Tiles of `2 * R` rows, or one less, times one panel.
 ///
 /// # Safety
 /// `DenseRows::check` holds; `cut` is by `tiles`, in units of `Pairs`, with so many rows; `KIND` is `kind` of the constants;
 /// there is a `small` for every group of every panel.
 #[inline(never)]
-unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile, rows: &mut DenseRows<'_>) {
+unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tiles, rows: &mut DenseRows<'_>) {
     let constants = &packed.constants;
     let panel = &packed.panels[cut.panel];
     let lane = panel.first;
@@ -225,61 +231,76 @@ unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile,
     // SAFETY: a panel holds `groups` groups of weights from its offset on; the inputs are whole units; constants have a
     // value for every lane.
     unsafe {
-        let mut weights = packed.weights.as_ptr().add(panel.offset);
-        let mut input = cut.input;
-        let start = constants.start.as_ptr().add(lane);
-        let mut sums = [[[vdupq_n_s32(0); 2]; 4]; R];
-        for r in 0..R {
-            for p in 0..4 {
-                sums[r][p] = [vld1q_s32(start.add(4 * p)); 2];
-            }
-        }
+        let start: [_; 4] = std::array::from_fn(|p| vld1q_s32(constants.start.as_ptr().add(lane + 4 * p)));
         let small = &packed.small.get_unchecked(cut.panel * groups..).get_unchecked(..groups);
-        let mut group = 0;
-        // Two loops, not one with a choice in it, which would cost moves from register to register.
-        while group < groups {
-            while group < groups && *small.get_unchecked(group) {
-                sums = step(sums, input, count, weights, add_fours);
-                input = input.add(Pairs::BYTES * count);
-                weights = weights.add(GROUP);
-                group += 1;
+        let finish = Finish::<4, KIND>::new(constants, lane, rows.bias);
+        let (range, stride) = (constants.range, rows.output_stride);
+        let residual = rows.residual.map_or(std::ptr::null(), <[u8]>::as_ptr);
+        let (bytes, floats) = match &mut rows.output {
+            Output::Int8(bytes) => (bytes.as_mut_ptr(), std::ptr::null_mut()),
+            Output::Float(floats) => (std::ptr::null_mut(), floats.as_mut_ptr()),
+        };
+        for number in 0..cut.tiles {
+            let mut weights = packed.weights.as_ptr().add(panel.offset);
+            let mut input = cut.input.add(number * cut.tile_len);
+            let mut sums = [start.map(|start| [start; 2]); R];
+            let mut group = 0;
+            // Two loops, not one with a choice in it, which would cost moves from register to register.
+            while group < groups {
+                while group < groups && *small.get_unchecked(group) {
+                    sums = step(sums, input, count, weights, add_fours);
+                    input = input.add(Pairs::BYTES * count);
+                    weights = weights.add(GROUP);
+                    group += 1;
+                }
+                while group < groups && !*small.get_unchecked(group) {
+                    sums = step(sums, input, count, weights, add_pairs);
+                    input = input.add(Pairs::BYTES * count);
+                    weights = weights.add(GROUP);
+                    group += 1;
+                }
             }
-            while group < groups && !*small.get_unchecked(group) {
-                sums = step(sums, input, count, weights, add_pairs);
-                input = input.add(Pairs::BYTES * count);
-                weights = weights.add(GROUP);
-                group += 1;
+
+            let place = (cut.first + number * count) * stride + lane;
+            // Not a loop, so that no sum goes through memory.
+            store_pair(&finish, sums[0], residual, (bytes, floats), range, [place, place + second(0) * stride]);
+            if R == 2 {
+                let places = [place + 2 * stride, place + second(1) * stride];
+                store_pair(&finish, sums[R - 1], residual, (bytes, floats), range, places);
             }
         }
+    }
+}
 
-        let stride = rows.output_stride;
-        let place = cut.first * stride + lane;
-        let residual = rows.residual.map_or(std::ptr::null(), |residual| residual.as_ptr().wrapping_add(place));
-        let finish = Finish::<4, KIND>::new(constants, lane, rows.bias);
-        let mut pair = |r: usize, sums: [[int32x4_t; 2]; 4]| {
-            let sums = [sums.map(|[first, _]| first), sums.map(|[_, second]| second)];
-            let [first, second] = [2 * r * stride, second(r) * stride];
-            let values = finish.values(sums, |i| residual.wrapping_add(if i == 0 { first } else { second }));
-            match &mut rows.output {
-                Output::Int8(bytes) => {
-                    let bytes = bytes.as_mut_ptr().add(place);
-                    let packed = pack(values, constants.range);
-                    vst1q_u8(bytes.add(second), packed[1]);
-                    vst1q_u8(bytes.add(first), packed[0]);
-                }
-                Output::Float(floats) => {
-                    let floats = floats.as_mut_ptr().add(place);
-                    for p in 0..4 {
-                        vst1q_f32(floats.add(second + 4 * p), values[1][p]);
-                        vst1q_f32(floats.add(first + 4 * p), values[0][p]);
-                    }
+/// Finishes two rows of a tile, and stores them from `places` on; the first last, since both may be one.
+///
+/// # Safety
+/// There are `LANES` values from each of the places on, in the residual too if the constants ask for it; `KIND` is `kind` of
+/// the constants, `range` theirs; without one the output is the second pointer, else the first.
+#[inline(always)]
+unsafe fn store_pair<const KIND: u8>(
+    finish: &Finish<4, KIND>,
+    sums: [[int32x4_t; 2]; 4],
+    residual: *const u8,
+    (bytes, floats): (*mut u8, *mut f32),
+    range: Option<(u8, u8)>,
+    places: [usize; 2],
+) {
+    let [a, b, c, d] = sums;
+    // SAFETY: by the contract.
+    unsafe {
+        let values =
+            finish.values([[a[0], b[0], c[0], d[0]], [a[1], b[1], c[1], d[1]]], |r| residual.wrapping_add(places[r]));
+        if KIND == ANY && range.is_none() {
+            for r in [1, 0] {
+                for v in 0..4 {
+                    vst1q_f32(floats.add(places[r] + 4 * v), values[r][v]);
                 }
             }
-        };
-        // Not a loop, so that no sum goes through memory.
-        pair(0, sums[0]);
-        if R == 2 {
-            pair(1, sums[R - 1]);
+        } else {
+            let packed = pack(values, range);
+            vst1q_u8(bytes.add(places[1]), packed[1]);
+            vst1q_u8(bytes.add(places[0]), packed[0]);
         }
     }
 }

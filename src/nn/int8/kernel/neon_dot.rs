@@ -4,11 +4,16 @@
 //! kernel interleaves four input rows into quads of bytes and lets `sdot` sum a column of the kernel at once.
 //! The intrinsics for `sdot` are not stable, inline assembly is.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops over counters unroll, those over arrays of vectors go through memory"
+)]
+
 use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::super::packed::{Layout, PackedDense, PackedDepthwise};
-use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, Places, RESIDUAL, SCALE, Tile, Unit, kind, pack, signed, tiles};
+use super::qreg::{ANY, Finish, LEAK, LEAK_SHIFT, Places, RESIDUAL, SCALE, Tiles, Unit, kind, pack, signed, tiles};
 use super::{DenseRows, DepthwiseRow, Kernel, Output};
 use crate::nn::Isa;
 
@@ -165,61 +170,63 @@ unsafe fn step<const R: usize, const LANE: u8>(
     }
 }
 
-/// `R` rows times one panel.
+/// Tiles of `R` rows times one panel.
 ///
 /// # Safety
 /// The processor has the dot product; `DenseRows::check` holds; `cut` is by `tiles`, in units of `Four`, with `R` rows.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tile, rows: &mut DenseRows<'_>) {
+unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tiles, rows: &mut DenseRows<'_>) {
     let constants = &packed.constants;
     let lane = packed.panels[cut.panel].first;
     // SAFETY: a panel holds `steps * 4 * LANES` weights from its offset on; the inputs are whole units (`tiles`), of which
     // `steps / 4` are read, and one more where steps remain; constants have a value for every lane.
     unsafe {
-        let mut weights = packed.weights.as_ptr().add(packed.panels[cut.panel].offset);
-        let mut input = cut.input;
+        let panel = packed.weights.as_ptr().add(packed.panels[cut.panel].offset);
         let start: [_; 4] = std::array::from_fn(|v| vld1q_s32(constants.start.as_ptr().add(lane + 4 * v)));
-        let mut sums = [start; R];
-        for _ in 0..packed.steps / 4 {
-            let x: [_; R] = std::array::from_fn(|r| vld1q_s8(input.add(Four::BYTES * r)));
-            step::<R, 0>(&mut sums, &x, weights);
-            step::<R, 1>(&mut sums, &x, weights.add(4 * LANES));
-            step::<R, 2>(&mut sums, &x, weights.add(8 * LANES));
-            step::<R, 3>(&mut sums, &x, weights.add(12 * LANES));
-            weights = weights.add(16 * LANES);
-            input = input.add(Four::BYTES * R);
-        }
-        let rest = packed.steps % 4;
-        if rest > 0 {
-            let x: [_; R] = std::array::from_fn(|r| vld1q_s8(input.add(Four::BYTES * r)));
-            step::<R, 0>(&mut sums, &x, weights);
-            if rest > 1 {
-                step::<R, 1>(&mut sums, &x, weights.add(4 * LANES));
-            }
-            if rest > 2 {
-                step::<R, 2>(&mut sums, &x, weights.add(8 * LANES));
-            }
-        }
-
-        let place = cut.first * rows.output_stride + lane;
-        let residual = rows.residual.map_or(std::ptr::null(), |residual| residual.as_ptr().wrapping_add(place));
         let finish = Finish::<4, KIND>::new(constants, lane, rows.bias);
-        let residual = |r| residual.wrapping_add(r * rows.output_stride);
-        let values = finish.values(sums, residual);
-        match &mut rows.output {
-            Output::Int8(bytes) => {
-                let bytes = bytes.as_mut_ptr().add(place);
-                let packed = pack(values, constants.range);
-                for r in 0..R {
-                    vst1q_u8(bytes.add(r * rows.output_stride), packed[r]);
+        let (steps, range, stride) = (packed.steps, constants.range, rows.output_stride);
+        let residual = rows.residual.map_or(std::ptr::null(), <[u8]>::as_ptr);
+        let (bytes, floats) = match &mut rows.output {
+            Output::Int8(bytes) => (bytes.as_mut_ptr(), std::ptr::null_mut()),
+            Output::Float(floats) => (std::ptr::null_mut(), floats.as_mut_ptr()),
+        };
+        for number in 0..cut.tiles {
+            let mut weights = panel;
+            let mut input = cut.input.add(number * cut.tile_len);
+            let mut sums = [start; R];
+            for _ in 0..steps / 4 {
+                let x: [_; R] = std::array::from_fn(|r| vld1q_s8(input.add(Four::BYTES * r)));
+                step::<R, 0>(&mut sums, &x, weights);
+                step::<R, 1>(&mut sums, &x, weights.add(4 * LANES));
+                step::<R, 2>(&mut sums, &x, weights.add(8 * LANES));
+                step::<R, 3>(&mut sums, &x, weights.add(12 * LANES));
+                weights = weights.add(16 * LANES);
+                input = input.add(Four::BYTES * R);
+            }
+            let rest = steps % 4;
+            if rest > 0 {
+                let x: [_; R] = std::array::from_fn(|r| vld1q_s8(input.add(Four::BYTES * r)));
+                step::<R, 0>(&mut sums, &x, weights);
+                if rest > 1 {
+                    step::<R, 1>(&mut sums, &x, weights.add(4 * LANES));
+                }
+                if rest > 2 {
+                    step::<R, 2>(&mut sums, &x, weights.add(8 * LANES));
                 }
             }
-            Output::Float(floats) => {
-                let floats = floats.as_mut_ptr().add(place);
-                for (r, values) in values.into_iter().enumerate() {
-                    for (v, value) in values.into_iter().enumerate() {
-                        vst1q_f32(floats.add(r * rows.output_stride + 4 * v), value);
+
+            let place = (cut.first + number * R) * stride + lane;
+            let values = finish.values(sums, |r| residual.wrapping_add(place + r * stride));
+            if KIND == ANY && range.is_none() {
+                for r in 0..R {
+                    for v in 0..4 {
+                        vst1q_f32(floats.add(place + r * stride + 4 * v), values[r][v]);
                     }
+                }
+            } else {
+                let packed = pack(values, range);
+                for r in 0..R {
+                    vst1q_u8(bytes.add(place + r * stride), packed[r]);
                 }
             }
         }

@@ -3,6 +3,11 @@
 //! Stored bytes are excess-128, the multiplications want signed bytes: the highest bit is turned over. Every panel of a matrix
 //! reads the same rows, so that is done once for some rows, and they are laid down in the order in which a tile reads them.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops over counters unroll, those over arrays of vectors go through memory"
+)]
+
 use std::arch::aarch64::*;
 use std::mem::MaybeUninit;
 
@@ -15,15 +20,18 @@ const SIGNED: usize = 16 << 10;
 /// Full tiles that are laid down at a time, at most.
 const TILES: usize = 12;
 
-/// Some rows times one panel.
-pub(super) struct Tile {
+/// Some tiles of the same height, one below the other: rows times one panel.
+pub(super) struct Tiles {
     /// The panel.
     pub panel: usize,
-    /// The first row and how many.
+    /// The first row, how many a tile has, and how many tiles.
     pub first: usize,
     pub count: usize,
-    /// The rows' signed bytes, unit by unit: that of the first row, that of the second, and so on; the last unit filled up.
+    pub tiles: usize,
+    /// The first tile's signed bytes: unit by unit that of its first row, of its second, and so on; the last unit filled up.
     pub input: *const i8,
+    /// Bytes from tile to tile.
+    pub tile_len: usize,
 }
 
 /// How a row's bytes are laid down for a tile.
@@ -40,7 +48,7 @@ pub(super) trait Unit {
     unsafe fn put(inputs: int8x16_t, to: *mut i8, step: usize);
 }
 
-/// Cuts the rows into tiles of `most` rows or, as evenly as can be, fewer, and hands each with each panel to `run`.
+/// Cuts the rows into tiles of `most` rows or, as evenly as can be, fewer, and hands them with each panel to `run`.
 ///
 /// # Safety
 /// `DenseRows::check` holds.
@@ -49,7 +57,7 @@ pub(super) unsafe fn tiles<U: Unit>(
     packed: &PackedDense,
     rows: &mut DenseRows<'_>,
     most: usize,
-    run: impl Fn(&Tile, &mut DenseRows<'_>),
+    run: impl Fn(&Tiles, &mut DenseRows<'_>),
 ) {
     // Sixteens are laid down whole.
     let len = packed.depth.next_multiple_of(16) / U::INPUTS * U::BYTES;
@@ -84,12 +92,13 @@ pub(super) unsafe fn tiles<U: Unit>(
         }
         for panel in 0..packed.panels.len() {
             let mut first = 0;
-            for tile in 0..tiles {
-                let count = count_of(tile);
-                // SAFETY: within the buffer, as above.
-                let input = unsafe { signed.add(first * len) };
-                run(&Tile { panel, first: block_first + first, count, input }, rows);
-                first += count;
+            for (tiles, count) in [(larger, small + 1), (tiles - larger, small)] {
+                if tiles > 0 {
+                    // SAFETY: within the buffer, as above.
+                    let input = unsafe { signed.add(first * len) };
+                    run(&Tiles { panel, first: block_first + first, count, tiles, input, tile_len: count * len }, rows);
+                }
+                first += tiles * count;
             }
         }
         block_first += count;
