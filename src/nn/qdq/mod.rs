@@ -68,6 +68,8 @@ struct Carrier {
     scale: Scale,
     /// Known where one of our operators makes it.
     channels: Option<usize>,
+    /// Stands for a tensor of two axes: what a matrix product makes.
+    flat: bool,
     name: String,
     maker: Maker,
 }
@@ -184,6 +186,8 @@ impl<'a> Fusion<'a> {
             None => None,
             Some(bias) => Some(self.facts.vector(bias)?),
         };
+        // Where the network quantises a float tensor, its readers tell how many channels it has.
+        self.carriers[form.carrier].channels = Some(shape.inputs);
         let group = Group::of_weight(shape, self.reading(&form), weight, bias)?;
         self.start(node, Open { group, inputs: vec![form.carrier], node: index, product: true, flat: false })
     }
@@ -223,7 +227,8 @@ impl<'a> Fusion<'a> {
 
     /// A flattened tensor can still be read by a matrix product.
     fn flatten(&mut self, node: &'a NodeProto) -> Option<()> {
-        let form = self.forms.get(node.input.first()?.as_str())?.clone();
+        let input = node.input.first()?.as_str();
+        let form = self.forms.get(input).or_else(|| self.flat.get(input))?.clone();
         let is_flat = match node.op_type.as_str() {
             "Flatten" => integer(node, "axis", 1) == 1,
             _ => matches!(self.facts.integers(node.input.get(1)?)?.as_slice(), [0 | 1, _]),
@@ -281,7 +286,7 @@ impl<'a> Fusion<'a> {
             let Some(form) = self.forms.get(other).cloned() else { continue };
             let Some(mut open) = self.take_open(main) else { continue };
             let channels = self.carriers[form.carrier].channels;
-            if open.group.residual.is_some() || open.group.bounds.is_some() || channels != Some(open.group.shape.outputs) {
+            if open.flat || open.group.residual.is_some() || open.group.bounds.is_some() || channels != Some(open.group.shape.outputs) {
                 return self.put_back(main, open);
             }
             open.group.residual = Some(self.reading(&form));
@@ -346,7 +351,7 @@ impl<'a> Fusion<'a> {
 
     fn moved(&mut self, step: Step, from: &Form, output: &str, node: usize) -> usize {
         let Carrier { scale, channels, .. } = self.carriers[from.carrier];
-        self.carrier(scale, channels, output, Maker::Step { step, inputs: vec![from.carrier], node })
+        self.carrier(scale, channels, false, output, Maker::Step { step, inputs: vec![from.carrier], node })
     }
 
     fn enlarging(&self, node: &NodeProto) -> Option<Enlarge> {
@@ -368,6 +373,11 @@ impl<'a> Fusion<'a> {
             (*as_written == writing).then_some(*carrier)?
         } else if let Some(form) = self.forms.get(source).filter(|form| self.reading(form) == writing) {
             form.carrier
+        } else if let Some(form) = self.flat.get(source).filter(|form| self.reading(form) == writing).cloned() {
+            for (reader, offset) in readers {
+                self.flat.insert(reader, Form { offset, ..form });
+            }
+            return Some(());
         } else if self.common_writing(source).is_some()
             && let Some(open) = self.open.remove(source)
         {
@@ -379,15 +389,14 @@ impl<'a> Fusion<'a> {
             self.quantised_float(source, &writing)
         };
         self.written.entry(source).or_insert((carrier, writing));
-        for (reader, offset) in readers {
-            self.forms.insert(reader, Form { carrier, offset });
-        }
+        let known = if self.carriers[carrier].flat { &mut self.flat } else { &mut self.forms };
+        known.extend(readers.into_iter().map(|(reader, offset)| (reader, Form { carrier, offset })));
         Some(())
     }
 
     fn quantised_float(&mut self, source: &str, writing: &Writing) -> usize {
         let maker = Maker::Quantise { source: source.to_owned(), offset: writing.offset.clone() };
-        self.carrier(writing.scale, None, source, maker)
+        self.carrier(writing.scale, None, false, source, maker)
     }
 
     /// Ends a group that is written as bytes.
@@ -399,7 +408,7 @@ impl<'a> Fusion<'a> {
         let channels = conv.outputs;
         let step = if open.flat { Step::FullyConnected(conv) } else { Step::Conv(conv) };
         let maker = Maker::Step { step, inputs: open.inputs, node: open.node };
-        let carrier = self.carrier(writing.scale, Some(channels), output, maker);
+        let carrier = self.carrier(writing.scale, Some(channels), open.flat, output, maker);
         self.written.insert(output, (carrier, writing.clone()));
         Some(carrier)
     }
@@ -484,9 +493,9 @@ impl<'a> Fusion<'a> {
         Reading { scale: self.carriers[form.carrier].scale, offset: form.offset.clone() }
     }
 
-    fn carrier(&mut self, scale: Scale, channels: Option<usize>, of: &str, maker: Maker) -> usize {
+    fn carrier(&mut self, scale: Scale, channels: Option<usize>, flat: bool, of: &str, maker: Maker) -> usize {
         let name = format!("{of} (int8 {})", self.carriers.len());
-        self.carriers.push(Carrier { scale, channels, name, maker });
+        self.carriers.push(Carrier { scale, channels, flat, name, maker });
         self.carriers.len() - 1
     }
 
@@ -508,10 +517,11 @@ impl<'a> Fusion<'a> {
     }
 
     fn identity(&self, index: usize, tensor: &str) -> Option<Open> {
-        let form = self.forms.get(tensor)?;
-        let channels = self.carriers[form.carrier].channels?;
-        let group = Group::identity(channels, self.reading(form));
-        Some(Open { group, inputs: vec![form.carrier], node: index, product: false, flat: false })
+        let flat = || self.flat.get(tensor).filter(|form| self.carriers[form.carrier].flat);
+        let form = self.forms.get(tensor).or_else(flat)?;
+        let Carrier { channels, flat, .. } = self.carriers[form.carrier];
+        let group = Group::identity(channels?, self.reading(form));
+        Some(Open { group, inputs: vec![form.carrier], node: index, product: false, flat })
     }
 }
 
@@ -553,7 +563,8 @@ impl Fusion<'_> {
                     let inputs = inputs.iter().map(|&input| Need::Bytes(input)).collect();
                     return Origin::Step(step.clone(), inputs, self.node_name(*node));
                 }
-                if let Some(form) = self.forms.get(name.as_str())
+                let flat = || self.flat.get(name.as_str()).filter(|form| self.carriers[form.carrier].flat);
+                if let Some(form) = self.forms.get(name.as_str()).or_else(flat)
                     && let Carrier { maker: Maker::Step { .. }, channels: Some(channels), .. } = &self.carriers[form.carrier]
                 {
                     let quantisation = self.carriers[form.carrier].quantisation(&form.offset);
@@ -632,13 +643,24 @@ impl Fusion<'_> {
                 }
                 Origin::Step(step, inputs, name) => {
                     let name = format!("{name}#{}", steps.len());
+                    // Bytes become planes; a tensor of two axes is a reshape away.
+                    let is_flat = |input: &Need| matches!(input, Need::Bytes(index) if self.carriers[*index].flat);
+                    let output = self.name_of(&need);
+                    let flatten = (matches!(step, Step::Dequantise(..)) && inputs.iter().any(is_flat)).then(|| NodeProto {
+                        name: format!("{name} flat"),
+                        op_type: "Flatten".to_owned(),
+                        input: vec![format!("{output} (planes)")],
+                        output: vec![output.clone()],
+                        ..NodeProto::default()
+                    });
                     emitted.push(NodeProto {
                         name: name.clone(),
                         op_type: NODE_TYPE.to_owned(),
                         input: inputs.iter().map(|input| self.name_of(input)).collect(),
-                        output: vec![self.name_of(&need)],
+                        output: vec![flatten.as_ref().map_or(output, |flatten| flatten.input[0].clone())],
                         ..NodeProto::default()
                     });
+                    emitted.extend(flatten);
                     steps.insert(name, Arc::new(step));
                 }
             }
@@ -681,7 +703,7 @@ fn take_input(
     let quantisation = quantisation.clone();
     let (stored, name) = (quantise.output[0].clone(), quantise.name.clone());
     let dense_only = nodes.iter().filter(|node| node.input.contains(&stored)).all(|node| {
-        matches!(steps.get(&node.name).map(|step| &**step), Some(Step::Conv(conv)) if conv.groups == 1 && node.input[0] == stored)
+        matches!(steps.get(&node.name).map(|step| &**step), Some(Step::Conv(conv)) if conv.groups == 1 && node.input[0] == stored && !node.input[1..].contains(&stored))
     });
     if !dense_only || graph.output.iter().any(|output| output.name == input.name) {
         return None;
