@@ -76,7 +76,7 @@ struct Carrier {
 
 enum Maker {
     /// A step of ours on other carriers.
-    Step { step: Step, inputs: Vec<usize>, node: usize },
+    Step { step: Arc<Step>, inputs: Vec<usize>, node: usize },
     /// A float tensor, quantised.
     Quantise { source: String, offset: Vec<f32> },
 }
@@ -117,7 +117,7 @@ struct Fusion<'a> {
     /// Float tensors that exist as bytes only, and how they were written.
     written: HashMap<&'a str, (usize, Writing)>,
     /// Float outputs of our products.
-    products: HashMap<&'a str, (Step, Vec<usize>, usize)>,
+    products: HashMap<&'a str, (Arc<Step>, Vec<usize>, usize)>,
 }
 
 /// Fuses what can be fused; `None` when nothing can.
@@ -351,7 +351,7 @@ impl<'a> Fusion<'a> {
 
     fn moved(&mut self, step: Step, from: &Form, output: &str, node: usize) -> usize {
         let Carrier { scale, channels, .. } = self.carriers[from.carrier];
-        self.carrier(scale, channels, false, output, Maker::Step { step, inputs: vec![from.carrier], node })
+        self.carrier(scale, channels, false, output, Maker::Step { step: Arc::new(step), inputs: vec![from.carrier], node })
     }
 
     fn enlarging(&self, node: &NodeProto) -> Option<Enlarge> {
@@ -406,7 +406,7 @@ impl<'a> Fusion<'a> {
             return None;
         };
         let channels = conv.outputs;
-        let step = if open.flat { Step::FullyConnected(conv) } else { Step::Conv(conv) };
+        let step = Arc::new(if open.flat { Step::FullyConnected(conv) } else { Step::Conv(conv) });
         let maker = Maker::Step { step, inputs: open.inputs, node: open.node };
         let carrier = self.carrier(writing.scale, Some(channels), open.flat, output, maker);
         self.written.insert(output, (carrier, writing.clone()));
@@ -420,7 +420,7 @@ impl<'a> Fusion<'a> {
                 continue;
             }
             if let Some(conv) = open.group.compile(None) {
-                let step = if open.flat { Step::FullyConnected(conv) } else { Step::Conv(conv) };
+                let step = Arc::new(if open.flat { Step::FullyConnected(conv) } else { Step::Conv(conv) });
                 self.products.insert(output, (step, open.inputs, open.node));
             }
         }
@@ -539,7 +539,7 @@ enum Origin {
     /// A node of the file.
     Node(usize),
     /// A step of ours.
-    Step(Step, Vec<Need>, String),
+    Step(Arc<Step>, Vec<Need>, String),
 }
 
 impl Fusion<'_> {
@@ -554,7 +554,7 @@ impl Fusion<'_> {
                     }
                     Maker::Quantise { source, offset } => {
                         let quantisation = carrier.quantisation(offset);
-                        Origin::Step(Step::Quantise(quantisation), vec![Need::Float(source.clone())], source.clone())
+                        Origin::Step(Arc::new(Step::Quantise(quantisation)), vec![Need::Float(source.clone())], source.clone())
                     }
                 }
             }
@@ -568,13 +568,14 @@ impl Fusion<'_> {
                     && let Carrier { maker: Maker::Step { .. }, channels: Some(channels), .. } = &self.carriers[form.carrier]
                 {
                     let quantisation = self.carriers[form.carrier].quantisation(&form.offset);
-                    let step = Step::Dequantise(quantisation, *channels);
+                    let step = Arc::new(Step::Dequantise(quantisation, *channels));
                     return Origin::Step(step, vec![Need::Bytes(form.carrier)], name.clone());
                 }
                 if let Some((carrier, writing)) = self.written.get(name.as_str())
                     && let Carrier { maker: Maker::Step { .. }, channels: Some(channels), .. } = &self.carriers[*carrier]
                 {
-                    let step = Step::Dequantise(self.carriers[*carrier].quantisation(&writing.offset), *channels);
+                    let quantisation = self.carriers[*carrier].quantisation(&writing.offset);
+                    let step = Arc::new(Step::Dequantise(quantisation, *channels));
                     return Origin::Step(step, vec![Need::Bytes(*carrier)], name.clone());
                 }
                 match self.facts.producer(name) {
@@ -646,7 +647,7 @@ impl Fusion<'_> {
                     // Bytes become planes; a tensor of two axes is a reshape away.
                     let is_flat = |input: &Need| matches!(input, Need::Bytes(index) if self.carriers[*index].flat);
                     let output = self.name_of(&need);
-                    let flatten = (matches!(step, Step::Dequantise(..)) && inputs.iter().any(is_flat)).then(|| NodeProto {
+                    let flatten = (matches!(*step, Step::Dequantise(..)) && inputs.iter().any(is_flat)).then(|| NodeProto {
                         name: format!("{name} flat"),
                         op_type: "Flatten".to_owned(),
                         input: vec![format!("{output} (planes)")],
@@ -661,7 +662,7 @@ impl Fusion<'_> {
                         ..NodeProto::default()
                     });
                     emitted.extend(flatten);
-                    steps.insert(name, Arc::new(step));
+                    steps.insert(name, step);
                 }
             }
             waiting.remove(&need);
