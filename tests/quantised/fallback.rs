@@ -33,7 +33,7 @@ fn padding_worked_out_by_the_engine() {
 fn a_padded_depthwise_convolution_of_an_offset() {
     let (mut net, y) = about(|net, y| {
         let offsets = net.randoms(20, 0.5);
-        let y = net.rounded_about(y, STEP, &offsets);
+        let y = net.rounded_about(y, STEP, Zero::Signed(0), &offsets);
         net.conv(&y, &Conv::depthwise(20, 3))
     });
     let ran = run("padded offset", &mut net, &[&y]);

@@ -10,22 +10,22 @@ const U128: Zero = Zero::Unsigned(128);
 #[test]
 fn the_recipe() {
     let mut net = Net::new(&[1, 3, 12, 12]);
-    let x = net.rounded_about("x", INPUT_STEP, &[0.5 * INPUT_STEP; 3]);
+    let x = net.rounded_about("x", INPUT_STEP, Zero::Signed(0), &[0.5 * INPUT_STEP; 3]);
     let first = net.conv(&x, &Conv { strides: [2, 2], pads: [0, 0, 1, 1], ..Conv::new(3, 24, 3) });
     let first = net.prelu(&first, 24, 9.0);
     let offsets = net.randoms(24, 0.5);
-    let trunk = net.rounded_about(&first, 2.0 * STEP, &offsets);
+    let trunk = net.rounded_about(&first, 2.0 * STEP, Zero::Signed(0), &offsets);
     let wide = net.conv(&trunk, &Conv::new(24, 40, 1));
     let wide = net.prelu(&wide, 40, 1.0);
     let wide = net.rounded(&wide, STEP, S0);
     let deep = net.conv(&wide, &Conv::depthwise(40, 3));
     let deep = net.prelu(&deep, 40, 2.0);
     let offsets = net.randoms(40, 0.5);
-    let deep = net.rounded_about(&deep, STEP, &offsets);
+    let deep = net.rounded_about(&deep, STEP, Zero::Signed(0), &offsets);
     let narrow = net.conv(&deep, &Conv::new(40, 24, 1));
     let sum = net.node("Add", &[&trunk, &narrow], vec![]);
     let offsets = net.randoms(24, 0.5);
-    let sum = net.rounded_about(&sum, 2.0 * STEP, &offsets);
+    let sum = net.rounded_about(&sum, 2.0 * STEP, Zero::Signed(0), &offsets);
     let last = net.conv(&sum, &Conv::new(24, 32, 1));
     let last = net.prelu(&last, 32, 1.0);
     let tail = Conv { weights: Weights::Float, kernel: [6, 6], pads: [0; 4], ..Conv::depthwise(32, 6) };

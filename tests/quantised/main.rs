@@ -8,6 +8,7 @@ mod net;
 #[allow(dead_code, reason = "shared with the tests of bad files, which write more")]
 #[path = "../models_bad/onnx.rs"]
 mod onnx;
+mod random;
 mod shapes;
 
 use std::collections::BTreeSet;
@@ -47,8 +48,8 @@ fn load(name: &str, file: &[u8], shape: &[usize]) -> (Graph, Vec<String>) {
     listen();
     let graph = Graph::load(name, file, shape).unwrap();
     let start = format!("model {name}: computed in float: ");
-    let lines = LINES.lock().unwrap();
-    let found: Vec<&String> = lines.iter().filter(|line| line.starts_with(&start)).collect();
+    let mut lines = LINES.lock().unwrap();
+    let found: Vec<String> = lines.extract_if(.., |line| line.starts_with(&start)).collect();
     assert!(found.len() <= 1, "logged more than once: {found:?}");
     let nodes = found.first().map_or(vec![], |line| line[start.len()..].split(", ").map(str::to_owned).collect());
     (graph, nodes)

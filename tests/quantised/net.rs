@@ -184,10 +184,10 @@ impl Net {
     }
 
     /// The same about an offset for each channel: Sub, QuantizeLinear, DequantizeLinear, Add.
-    pub fn rounded_about(&mut self, input: &str, step: f32, offsets: &[f32]) -> String {
+    pub fn rounded_about(&mut self, input: &str, step: f32, zero: Zero, offsets: &[f32]) -> String {
         let offset = self.by_channel(offsets);
         let centred = self.node("Sub", &[input, &offset], vec![]);
-        let rounded = self.rounded(&centred, step, Zero::Signed(0));
+        let rounded = self.rounded(&centred, step, zero);
         self.node("Add", &[&rounded, &offset], vec![])
     }
 

@@ -70,7 +70,7 @@ fn padding_of_an_input_with_an_offset() {
     ] {
         let mut net = Net::new(&[1, 3, 8, 9]);
         // Large against a step, so that a wrong border shows.
-        let x = net.rounded_about("x", INPUT_STEP, &[0.3, -0.2, 0.25]);
+        let x = net.rounded_about("x", INPUT_STEP, Zero::Signed(0), &[0.3, -0.2, 0.25]);
         let y = net.conv(&x, &conv);
         let y = net.prelu(&y, 20, 2.0);
         let y = net.rounded(&y, STEP, U100);
