@@ -50,16 +50,20 @@ def main():
     yunet = faces.session(ROOT / "models/yunet-2023mar.onnx")
     landmarks = faces.session(ROOT / "models/landmarks-68.onnx")
     recogniser = faces.session(ROOT / "models/mobilefacenet-arcface-192.onnx")
+    # Quantised files as they are written: what onnxruntime makes of them with all optimisation rounds differently.
+    yunet_int8 = faces.session(ROOT / "models/yunet-2023mar-int8.onnx", as_written=True)
+    recogniser_int8 = faces.session(ROOT / "models/mobilefacenet-arcface-192-int8.onnx", as_written=True)
     cases = []
 
-    def case(model, session, name, picture, tensor):
+    def case(model, session, name, picture, tensor, suffix=""):
         """Writes a picture and the model's outputs for it, one after the other, as little-endian f32."""
         Image.fromarray(picture).save(HERE / f"{name}.png", optimize=True)
         outputs = [output.name for output in session.get_outputs()]
         values = session.run(outputs, {session.get_inputs()[0].name: np.ascontiguousarray(tensor, np.float32)})
-        (HERE / f"{name}.f32").write_bytes(b"".join(v.astype("<f4").tobytes() for v in values))
+        expected = f"{name}{suffix}.f32"
+        (HERE / expected).write_bytes(b"".join(v.astype("<f4").tobytes() for v in values))
         shapes = [{"name": n, "shape": list(v.shape)} for n, v in zip(outputs, values, strict=True)]
-        cases.append({"model": model, "picture": f"{name}.png", "expected": f"{name}.f32", "outputs": shapes})
+        cases.append({"model": model, "picture": f"{name}.png", "expected": expected, "outputs": shapes})
 
     for name, (package, member) in PICTURES.items():
         photo = package.picture(member, arguments.cache)
@@ -68,6 +72,7 @@ def main():
         _, box, points = faces.detect(yunet, rgb)[0]
         crop = faces.align(rgb, points)
         case("mobilefacenet-arcface-192", recogniser, f"{name}-aligned", crop, recogniser_input(crop))
+        case("mobilefacenet-arcface-192-int8", recogniser_int8, f"{name}-aligned", crop, recogniser_input(crop), "-int8")
         if name in ("collins", "biden"):
             edges = (box[0], box[1], box[0] + box[2], box[1] + box[3])
             face = np.asarray(photo.resize((64, 64), Image.Resampling.BILINEAR, box=tuple(float(e) for e in edges)))
@@ -75,6 +80,7 @@ def main():
         if name == "collins":
             small = np.asarray(photo.resize((160, 160), Image.Resampling.LANCZOS))[:128]
             case("yunet-2023mar", yunet, f"{name}-frame", small, faces.yunet_input(small))
+            case("yunet-2023mar-int8", yunet_int8, f"{name}-frame", small, faces.yunet_input(small), "-int8")
             if not faces.detect(yunet, small):
                 sys.exit("no face in the small frame: it would pin nothing")
     (HERE / "golden.json").write_text(json.dumps(cases, indent=1) + "\n")

@@ -124,6 +124,12 @@ const PADDED_BYTES: usize = 24 << 10;
 /// Bytes that may be copied or read in excess behind a row.
 const SLACK: usize = 64;
 
+impl std::fmt::Debug for PlannedConv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on {} -> {:?}", self.kind(), self.kernel.isa(), self.output)
+    }
+}
+
 impl PlannedConv {
     /// Packs `conv` for inputs of `input`; `None` when the kernel does not fit into the padded input.
     pub fn new(conv: &Conv, input: Grid, isa: Isa) -> Option<PlannedConv> {
@@ -163,6 +169,7 @@ impl PlannedConv {
     }
 
     /// The family it is packed for.
+    #[cfg(test)]
     pub fn isa(&self) -> Isa {
         self.kernel.isa()
     }

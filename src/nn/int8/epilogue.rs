@@ -74,6 +74,7 @@ impl Epilogue {
     }
 
     /// The value before it is rounded; the definition that kernels must equal.
+    #[cfg(test)]
     pub fn value(&self, channel: usize, bias: f32, sum: i32, residual: u8) -> f32 {
         let leak = |v: f32, slopes: &[f32]| if v < 0.0 { v * slopes[channel] } else { v };
         let mut v = sum as f32 * self.multiplier[channel] + bias;

@@ -29,6 +29,7 @@ impl Grid {
     }
 
     /// A grid without a gap between pixels, such as a picture.
+    #[cfg(test)]
     pub fn compact(height: usize, width: usize, channels: usize) -> Grid {
         Grid { height, width, channels, stride: channels }
     }

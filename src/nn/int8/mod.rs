@@ -4,6 +4,8 @@ mod conv;
 mod epilogue;
 mod grid;
 mod kernel;
+#[cfg(test)]
+mod laws;
 mod packed;
 mod pool;
 

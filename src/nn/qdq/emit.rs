@@ -16,14 +16,13 @@ enum Need {
 }
 
 /// Where a needed tensor comes from.
-#[expect(clippy::large_enum_variant, reason = "it lives for one step of the walk")]
 enum Origin {
     /// It is there: an input or a constant.
     Given,
     /// A node of the file.
     Node(usize),
     /// A step of ours.
-    Step(Step, Vec<Need>, String),
+    Step(Arc<Step>, Vec<Need>, String),
 }
 
 impl Fusion<'_> {
@@ -38,7 +37,11 @@ impl Fusion<'_> {
                     }
                     Maker::Quantise { source, offset } => {
                         let quantisation = carrier.quantisation(offset);
-                        Origin::Step(Step::Quantise(quantisation), vec![Need::Float(source.clone())], source.clone())
+                        Origin::Step(
+                            Arc::new(Step::Quantise(quantisation)),
+                            vec![Need::Float(source.clone())],
+                            source.clone(),
+                        )
                     }
                 }
             }
@@ -47,19 +50,21 @@ impl Fusion<'_> {
                     let inputs = inputs.iter().map(|&input| Need::Bytes(input)).collect();
                     return Origin::Step(step.clone(), inputs, self.node_name(*node));
                 }
-                if let Some(form) = self.forms.get(name.as_str())
+                let flat = || self.flat.get(name.as_str()).filter(|form| self.carriers[form.carrier].flat);
+                if let Some(form) = self.forms.get(name.as_str()).or_else(flat)
                     && let Carrier { maker: Maker::Step { .. }, channels: Some(channels), .. } =
                         &self.carriers[form.carrier]
                 {
                     let quantisation = self.carriers[form.carrier].quantisation(&form.offset);
-                    let step = Step::Dequantise(quantisation, *channels);
+                    let step = Arc::new(Step::Dequantise(quantisation, *channels));
                     return Origin::Step(step, vec![Need::Bytes(form.carrier)], name.clone());
                 }
                 if let Some((carrier, writing)) = self.written.get(name.as_str())
                     && let Carrier { maker: Maker::Step { .. }, channels: Some(channels), .. } =
                         &self.carriers[*carrier]
                 {
-                    let step = Step::Dequantise(self.carriers[*carrier].quantisation(&writing.offset), *channels);
+                    let quantisation = self.carriers[*carrier].quantisation(&writing.offset);
+                    let step = Arc::new(Step::Dequantise(quantisation, *channels));
                     return Origin::Step(step, vec![Need::Bytes(*carrier)], name.clone());
                 }
                 self.facts.producer(name).map_or(Origin::Given, Origin::Node)
@@ -125,14 +130,26 @@ impl Fusion<'_> {
                 }
                 Origin::Step(step, inputs, name) => {
                     let name = format!("{name}#{}", steps.len());
+                    // Bytes become planes; a tensor of two axes is a reshape away.
+                    let is_flat = |input: &Need| matches!(input, Need::Bytes(index) if self.carriers[*index].flat);
+                    let output = self.name_of(&need);
+                    let flatten =
+                        (matches!(*step, Step::Dequantise(..)) && inputs.iter().any(is_flat)).then(|| NodeProto {
+                            name: format!("{name} flat"),
+                            op_type: "Flatten".to_owned(),
+                            input: vec![format!("{output} (planes)")],
+                            output: vec![output.clone()],
+                            ..NodeProto::default()
+                        });
                     emitted.push(NodeProto {
                         name: name.clone(),
                         op_type: NODE_TYPE.to_owned(),
                         input: inputs.iter().map(|input| self.name_of(input)).collect(),
-                        output: vec![self.name_of(&need)],
+                        output: vec![flatten.as_ref().map_or(output, |flatten| flatten.input[0].clone())],
                         ..NodeProto::default()
                     });
-                    steps.insert(name, Arc::new(step));
+                    emitted.extend(flatten);
+                    steps.insert(name, step);
                 }
             }
             waiting.remove(&need);
@@ -178,7 +195,7 @@ fn take_input(
     let quantisation = quantisation.clone();
     let (stored, name) = (quantise.output[0].clone(), quantise.name.clone());
     let dense_only = nodes.iter().filter(|node| node.input.contains(&stored)).all(|node| {
-        matches!(steps.get(&node.name).map(|step| &**step), Some(Step::Conv(conv)) if conv.groups == 1 && node.input[0] == stored)
+        matches!(steps.get(&node.name).map(|step| &**step), Some(Step::Conv(conv)) if conv.groups == 1 && node.input[0] == stored && !node.input[1..].contains(&stored))
     });
     if !dense_only || graph.output.iter().any(|output| output.name == input.name) {
         return None;

@@ -1,6 +1,7 @@
 //! Reading a graph's nodes in order and joining them to groups.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tract_onnx::pb::{GraphProto, NodeProto};
 
@@ -14,14 +15,15 @@ pub(super) struct Carrier {
     pub(super) scale: Scale,
     /// Known where one of our operators makes it.
     pub(super) channels: Option<usize>,
+    /// Stands for a tensor of two axes: what a matrix product makes.
+    pub(super) flat: bool,
     pub(super) name: String,
     pub(super) maker: Maker,
 }
 
-#[expect(clippy::large_enum_variant, reason = "a few dozen in all")]
 pub(super) enum Maker {
     /// A step of ours on other carriers.
-    Step { step: Step, inputs: Vec<usize>, node: usize },
+    Step { step: Arc<Step>, inputs: Vec<usize>, node: usize },
     /// A float tensor, quantised.
     Quantise { source: String, offset: Vec<f32> },
 }
@@ -57,12 +59,12 @@ pub(super) struct Fusion<'a> {
     pub(super) carriers: Vec<Carrier>,
     pub(super) forms: HashMap<&'a str, Form>,
     /// As forms, for tensors that are the same bytes in NCHW order without the spatial axes.
-    flat: HashMap<&'a str, Form>,
+    pub(super) flat: HashMap<&'a str, Form>,
     open: HashMap<&'a str, Open>,
     /// Float tensors that exist as bytes only, and how they were written.
     pub(super) written: HashMap<&'a str, (usize, Writing)>,
     /// Float outputs of our products.
-    pub(super) products: HashMap<&'a str, (Step, Vec<usize>, usize)>,
+    pub(super) products: HashMap<&'a str, (Arc<Step>, Vec<usize>, usize)>,
 }
 
 impl<'a> Fusion<'a> {
@@ -129,6 +131,8 @@ impl<'a> Fusion<'a> {
             None => None,
             Some(bias) => Some(self.facts.vector(bias)?),
         };
+        // Where the network quantises a float tensor, its readers tell how many channels it has.
+        self.carriers[form.carrier].channels = Some(shape.inputs);
         let group = Group::of_weight(shape, self.reading(&form), weight, bias)?;
         self.start(node, Open { group, inputs: vec![form.carrier], node: index, product: true, flat: false })
     }
@@ -171,7 +175,8 @@ impl<'a> Fusion<'a> {
 
     /// A flattened tensor can still be read by a matrix product.
     fn flatten(&mut self, node: &'a NodeProto) -> Option<()> {
-        let form = self.forms.get(node.input.first()?.as_str())?.clone();
+        let input = node.input.first()?.as_str();
+        let form = self.forms.get(input).or_else(|| self.flat.get(input))?.clone();
         let is_flat = match node.op_type.as_str() {
             "Flatten" => integer(node, "axis", 1) == 1,
             _ => matches!(self.facts.integers(node.input.get(1)?)?.as_slice(), [0 | 1, _]),
@@ -230,7 +235,8 @@ impl<'a> Fusion<'a> {
             let Some(form) = self.forms.get(other).cloned() else { continue };
             let Some(mut open) = self.take_open(main) else { continue };
             let channels = self.carriers[form.carrier].channels;
-            if open.group.residual.is_some()
+            if open.flat
+                || open.group.residual.is_some()
                 || open.group.bounds.is_some()
                 || channels != Some(open.group.shape.outputs)
             {
@@ -298,7 +304,13 @@ impl<'a> Fusion<'a> {
 
     fn moved(&mut self, step: Step, from: &Form, output: &str, node: usize) -> usize {
         let Carrier { scale, channels, .. } = self.carriers[from.carrier];
-        self.carrier(scale, channels, output, Maker::Step { step, inputs: vec![from.carrier], node })
+        self.carrier(
+            scale,
+            channels,
+            false,
+            output,
+            Maker::Step { step: Arc::new(step), inputs: vec![from.carrier], node },
+        )
     }
 
     fn enlarging(&self, node: &NodeProto) -> Option<Enlarge> {
@@ -320,6 +332,11 @@ impl<'a> Fusion<'a> {
             (*as_written == writing).then_some(*carrier)?
         } else if let Some(form) = self.forms.get(source).filter(|form| self.reading(form) == writing) {
             form.carrier
+        } else if let Some(form) = self.flat.get(source).filter(|form| self.reading(form) == writing).cloned() {
+            for (reader, offset) in readers {
+                self.flat.insert(reader, Form { offset, ..form });
+            }
+            return Some(());
         } else if self.common_writing(source).is_some()
             && let Some(open) = self.open.remove(source)
         {
@@ -331,15 +348,14 @@ impl<'a> Fusion<'a> {
             self.quantised_float(source, &writing)
         };
         self.written.entry(source).or_insert((carrier, writing));
-        for (reader, offset) in readers {
-            self.forms.insert(reader, Form { carrier, offset });
-        }
+        let known = if self.carriers[carrier].flat { &mut self.flat } else { &mut self.forms };
+        known.extend(readers.into_iter().map(|(reader, offset)| (reader, Form { carrier, offset })));
         Some(())
     }
 
     fn quantised_float(&mut self, source: &str, writing: &Writing) -> usize {
         let maker = Maker::Quantise { source: source.to_owned(), offset: writing.offset.clone() };
-        self.carrier(writing.scale, None, source, maker)
+        self.carrier(writing.scale, None, false, source, maker)
     }
 
     /// Ends a group that is written as bytes.
@@ -349,9 +365,9 @@ impl<'a> Fusion<'a> {
             return None;
         };
         let channels = conv.outputs;
-        let step = if open.flat { Step::FullyConnected(conv) } else { Step::Conv(conv) };
+        let step = Arc::new(if open.flat { Step::FullyConnected(conv) } else { Step::Conv(conv) });
         let maker = Maker::Step { step, inputs: open.inputs, node: open.node };
-        let carrier = self.carrier(writing.scale, Some(channels), output, maker);
+        let carrier = self.carrier(writing.scale, Some(channels), open.flat, output, maker);
         self.written.insert(output, (carrier, writing.clone()));
         Some(carrier)
     }
@@ -363,7 +379,7 @@ impl<'a> Fusion<'a> {
                 continue;
             }
             if let Some(conv) = open.group.compile(None) {
-                let step = if open.flat { Step::FullyConnected(conv) } else { Step::Conv(conv) };
+                let step = Arc::new(if open.flat { Step::FullyConnected(conv) } else { Step::Conv(conv) });
                 self.products.insert(output, (step, open.inputs, open.node));
             }
         }
@@ -438,9 +454,9 @@ impl<'a> Fusion<'a> {
         Reading { scale: self.carriers[form.carrier].scale, offset: form.offset.clone() }
     }
 
-    fn carrier(&mut self, scale: Scale, channels: Option<usize>, of: &str, maker: Maker) -> usize {
+    fn carrier(&mut self, scale: Scale, channels: Option<usize>, flat: bool, of: &str, maker: Maker) -> usize {
         let name = format!("{of} (int8 {})", self.carriers.len());
-        self.carriers.push(Carrier { scale, channels, name, maker });
+        self.carriers.push(Carrier { scale, channels, flat, name, maker });
         self.carriers.len() - 1
     }
 
@@ -462,10 +478,11 @@ impl<'a> Fusion<'a> {
     }
 
     fn identity(&self, index: usize, tensor: &str) -> Option<Open> {
-        let form = self.forms.get(tensor)?;
-        let channels = self.carriers[form.carrier].channels?;
-        let group = Group::identity(channels, self.reading(form));
-        Some(Open { group, inputs: vec![form.carrier], node: index, product: false, flat: false })
+        let flat = || self.flat.get(tensor).filter(|form| self.carriers[form.carrier].flat);
+        let form = self.forms.get(tensor).or_else(flat)?;
+        let Carrier { channels, flat, .. } = self.carriers[form.carrier];
+        let group = Group::identity(channels?, self.reading(form));
+        Some(Open { group, inputs: vec![form.carrier], node: index, product: false, flat })
     }
 }
 
