@@ -2,6 +2,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
+use crate::nn::Profile;
+
 /// Times of one stage, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct StageReport {
@@ -41,12 +43,26 @@ pub struct BenchReport {
     pub frames_per_s: f64,
     /// Most memory the process held, MB (10^6 bytes).
     pub rss_mb: f64,
-    /// Who computes.
-    pub engine: String,
-    /// With which instructions.
-    pub isa: String,
-    /// On how many threads.
+    /// Who computes the embeddings, and in which numbers: `tract int8`.
+    pub engine: &'static str,
+    /// The family of kernels in use.
+    pub isa: &'static str,
+    /// Threads that share one inference.
     pub threads: usize,
+    /// By stage (detect, embed): the id of its model.
+    pub models: BTreeMap<&'static str, String>,
+    /// By stage (detect, embed): milliseconds a run by kind of operator, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<BTreeMap<&'static str, StageProfile>>,
+}
+
+/// Where the time of a stage's network goes: milliseconds a run, by kind of operator.
+pub type StageProfile = BTreeMap<String, f64>;
+
+/// The mean of `runs` profiled runs, to the microsecond.
+pub(super) fn stage_profile(profile: &Profile, runs: usize) -> StageProfile {
+    let mean_ms = |time: Duration| (time.as_secs_f64() * 1e6 / runs.max(1) as f64).round() / 1e3;
+    profile.times().map(|(kind, time)| (kind.to_owned(), mean_ms(time))).collect()
 }
 
 #[cfg(test)]

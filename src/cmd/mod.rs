@@ -4,6 +4,7 @@
 mod annotation;
 mod batch;
 mod bench;
+mod compute;
 mod demo;
 mod detect;
 mod embed;

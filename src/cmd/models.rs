@@ -3,8 +3,8 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Exit, Failure, engine::Engine, printer::Printer};
-use crate::models::ModelCard;
+use super::{Exit, Failure, compute::open_store, printer::Printer};
+use crate::{config::EngineSettings, models::ModelCard};
 
 /// The models: what they are, where they come from, whether they are whole
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub(super) struct Models {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// One line a model
+    /// One line a model; * marks those taken on this processor when none is named
     List {
         /// One JSON object a model
         #[arg(long)]
@@ -47,17 +47,19 @@ struct Check {
 
 impl Models {
     pub(super) fn run(self, models: Option<&Path>) -> Result<Exit, Failure> {
-        let store = Engine::new(models)?.store;
+        let store = open_store(models, EngineSettings::default())?;
         match self.what {
             What::List { json } => {
                 let mut printer = Printer::new(json);
                 for card in store.catalogue().models() {
                     printer.result(card, || {
-                        let mark = if card.default { "*" } else { " " };
+                        let taken = store.default_for(card.role).is_ok_and(|default| default.id == card.id);
                         format!(
-                            "{mark} {:<28} {:<11} {:>9} bytes  {:<18} {}",
+                            "{} {:<30} {:<11} {:<4} {:>9} bytes  {:<18} {}",
+                            if taken { "*" } else { " " },
                             card.id,
-                            card.role.to_string(),
+                            card.role,
+                            card.precision,
                             card.bytes,
                             card.licence,
                             card.title
