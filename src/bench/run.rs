@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{BenchReport, StageReport, report::stage_profile};
+use super::{BenchReport, NetworkReport, StageReport, report::stage_profile};
 use crate::{
     align::{self, AlignError},
     decide::{Case, Demands, Policy},
@@ -140,18 +140,22 @@ impl Bench {
             engine: self.embedder.engine_name(),
             isa: self.engine.isa.name(),
             threads: self.engine.threads,
-            models: BTreeMap::from([
-                ("detect", self.detector.name().to_owned()),
-                ("embed", self.embedder.model().name().to_owned()),
+            networks: BTreeMap::from([
+                ("detect", network(self.detector.name(), self.detector.engine_name())),
+                ("embed", network(self.embedder.model().name(), Some(self.embedder.engine_name()))),
             ]),
             profile: self.profiles.map(|p| {
                 BTreeMap::from([
-                    ("detect", stage_profile(&p.detect, p.frames)),
-                    ("embed", stage_profile(&p.embed, p.faces)),
+                    ("detect", stage_profile(p.detect.times(), p.frames)),
+                    ("embed", stage_profile(p.embed.times(), p.faces)),
                 ])
             }),
         })
     }
+}
+
+fn network(model: &str, engine: Option<&'static str>) -> NetworkReport {
+    NetworkReport { model: model.to_owned(), engine }
 }
 
 fn timed<T>(times: &mut BTreeMap<&'static str, Vec<Duration>>, stage: &'static str, run: impl FnOnce() -> T) -> T {

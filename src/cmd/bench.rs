@@ -119,26 +119,24 @@ fn describe(report: &BenchReport) -> String {
             text += &format!("{stage:<10} {:>9.3} {:>9.3} {:>9.3} {:>7}\n", s.p50_ms, s.p95_ms, s.p99_ms, s.n);
         }
     }
+    text.push('\n');
     for (stage, kinds) in report.profile.iter().flatten() {
         let mut kinds: Vec<_> = kinds.iter().collect();
         kinds.sort_by(|a, b| b.1.total_cmp(a.1));
         let sum: f64 = kinds.iter().map(|(_, ms)| **ms).sum();
-        text += &format!("\n{:<24} {:>9} {:>6}\n", format!("{stage}, by operator"), "ms a run", "%");
+        text += &format!("{:<24} {:>9} {:>6}\n", format!("{stage}, by operator"), "ms a run", "%");
         for (kind, ms) in kinds {
             text += &format!("{kind:<24} {ms:>9.3} {:>6.1}\n", 100.0 * ms / sum);
         }
+        text.push('\n');
     }
-    let models: Vec<&str> = report.models.values().map(String::as_str).collect();
+    for (stage, network) in &report.networks {
+        let engine = network.engine.map(|engine| format!(" ({engine})")).unwrap_or_default();
+        text += &format!("{stage:<10} {}{engine}\n", network.model);
+    }
     let plural = if report.threads == 1 { "" } else { "s" };
     text + &format!(
-        "{} frames, {} faces; {:.1} frames/s, peak memory {:.1} MB\n{}: {} on {}, {} thread{plural}",
-        report.frames,
-        report.faces,
-        report.frames_per_s,
-        report.rss_mb,
-        models.join(" and "),
-        report.engine,
-        report.isa,
-        report.threads
+        "{} frames, {} faces; {:.1} frames/s, peak memory {:.1} MB; {} on {}, {} thread{plural}",
+        report.frames, report.faces, report.frames_per_s, report.rss_mb, report.engine, report.isa, report.threads
     )
 }

@@ -4,7 +4,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{Exit, Failure, compute::open_store, printer::Printer};
-use crate::{config::EngineSettings, models::ModelCard};
+use crate::{
+    config::EngineSettings,
+    models::{ModelCard, Verification},
+};
 
 /// The models: what they are, where they come from, whether they are whole
 #[derive(Debug, Args)]
@@ -37,12 +40,20 @@ enum What {
     },
 }
 
+/// A model file, checked.
 #[derive(Serialize)]
-struct Check {
+pub(super) struct Check {
     id: String,
     file: String,
-    ok: bool,
-    error: Option<String>,
+    pub(super) ok: bool,
+    pub(super) error: Option<String>,
+}
+
+impl Check {
+    pub(super) fn of(checked: Verification) -> Self {
+        let error = checked.outcome.err().map(|e| e.to_string());
+        Self { id: checked.id, file: checked.file, ok: error.is_none(), error }
+    }
 }
 
 impl Models {
@@ -55,7 +66,7 @@ impl Models {
                     printer.result(card, || {
                         let taken = store.default_for(card.role).is_ok_and(|default| default.id == card.id);
                         format!(
-                            "{} {:<30} {:<11} {:<4} {:>9} bytes  {:<18} {}",
+                            "{} {:<30} {:<11} {:<5} {:>8} bytes  {:<18} {}",
                             if taken { "*" } else { " " },
                             card.id,
                             card.role,
@@ -77,9 +88,8 @@ impl Models {
                 let mut printer = Printer::new(json);
                 let mut whole = true;
                 for check in store.verify() {
-                    let error = check.outcome.err().map(|e| e.to_string());
-                    whole &= error.is_none();
-                    let record = Check { id: check.id, file: check.file, ok: error.is_none(), error };
+                    let record = Check::of(check);
+                    whole &= record.ok;
                     printer.result(&record, || match &record.error {
                         None => format!("ok      {}  {}", record.id, record.file),
                         Some(e) => format!("REFUSED {}  {e}", record.id),

@@ -24,6 +24,12 @@ pub trait FaceDetector {
     /// The catalogue's id of the model behind it.
     fn name(&self) -> &str;
 
+    /// Who computes its network and in which numbers, for reports; `None` before the first picture, and for a detector that is no
+    /// network.
+    fn engine_name(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The faces of `image`, best score first, boxes and landmarks in its pixels.
     ///
     /// # Errors

@@ -54,6 +54,10 @@ impl FaceDetector for Yunet {
         &self.model.card.id
     }
 
+    fn engine_name(&self) -> Option<&'static str> {
+        self.graphs.last().map(|shaped| shaped.graph.engine_name())
+    }
+
     fn detect(&mut self, image: &RgbImage) -> Result<Vec<Detection>, DetectError> {
         self.faces(image, None)
     }
