@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use doorward::config::{Config, ConfigError, Pace, SourceKind, ThresholdChoice};
+use doorward::config::{Config, ConfigError, EngineChoice, EngineSettings, Pace, SourceKind, ThresholdChoice};
 
 fn shipped(name: &str) -> Config {
     Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("configs").join(name)).unwrap()
@@ -38,6 +38,29 @@ fn the_least_configuration_is_a_source() {
     let config = Config::parse("[source]\nmjpeg = '-'").unwrap();
     assert_eq!(&*config.door, "door");
     assert!(!config.output.scores);
+}
+
+#[test]
+fn engine_and_threads_are_read() {
+    let engine = |text: &str| Config::parse(&format!("{text}\n[source]\nmjpeg = '-'")).map(|config| config.engine);
+    assert_eq!(engine("").unwrap(), EngineSettings { choice: EngineChoice::Auto, threads: 1 });
+    for (name, choice) in [("auto", EngineChoice::Auto), ("int8", EngineChoice::Int8), ("f32", EngineChoice::F32)] {
+        assert_eq!(engine(&format!("engine = '{name}'")).unwrap().choice, choice);
+        assert_eq!(choice.to_string(), name);
+    }
+    assert_eq!(engine("threads = 16").unwrap().threads, 16);
+    for (text, key, allowed) in [
+        ("engine = 'fast'", "engine = \"fast\"", "\"auto\", \"int8\" or \"f32\""),
+        ("engine = 'INT8'", "engine = \"INT8\"", "\"int8\""),
+        ("engine = 8", "engine", "string"),
+        ("threads = 0", "threads = 0", "1 to 16"),
+        ("threads = 17", "threads = 17", "1 to 16"),
+        ("threads = -1", "threads", "line 1"),
+        ("threads = 1.5", "threads", "line 1"),
+    ] {
+        let message = engine(text).expect_err(text).to_string();
+        assert!(message.contains(key) && message.contains(allowed), "{text}: {message}");
+    }
 }
 
 /// The message for a configuration that is wrong in one place.

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use doorward::models::{Catalogue, Comparison, Digest, ModelStore, ModelsError, Role};
+use doorward::config::EngineChoice;
+use doorward::models::{Catalogue, Comparison, Digest, ModelStore, ModelsError, Precision, Role, preferred};
+use doorward::nn::{Engine, Isa};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
@@ -18,6 +20,10 @@ fn catalogue_with(edit: impl Fn(String) -> String) -> (tempfile::TempDir, Result
     fs::write(copy.path().join("catalogue.toml"), edited).unwrap();
     let store = ModelStore::open(copy.path());
     (copy, store)
+}
+
+fn asked(store: ModelStore, choice: EngineChoice) -> ModelStore {
+    store.computed_by(Engine::default(), choice)
 }
 
 fn refusal(from: &str, to: &str) -> String {
@@ -39,7 +45,7 @@ fn the_committed_files_are_what_the_catalogue_says() {
 
 #[test]
 fn the_pipeline_finds_what_it_needs() {
-    let store = ModelStore::open(&folder()).unwrap();
+    let store = asked(ModelStore::open(&folder()).unwrap(), EngineChoice::F32);
     assert_eq!(store.default_for(Role::Detector).unwrap().id, "yunet-2023mar");
     assert_eq!(store.default_for(Role::Landmarks).unwrap().id, "landmarks-68");
     assert!(matches!(store.default_for(Role::Pad), Err(ModelsError::NoDefault { role: Role::Pad })));
@@ -58,6 +64,82 @@ fn the_pipeline_finds_what_it_needs() {
     assert_eq!(Digest(*loaded.id.sha256()), loaded.card.sha256);
     let unknown = store.load("arcface").unwrap_err().to_string();
     assert!(unknown.contains("arcface") && unknown.contains("yunet-2023mar"), "{unknown}");
+}
+
+#[test]
+fn the_engine_decides_which_variant_is_the_default() {
+    let store = |choice| asked(ModelStore::open(&folder()).unwrap(), choice);
+    for (role, float) in [(Role::Detector, "yunet-2023mar"), (Role::Recogniser, "mobilefacenet-arcface-192")] {
+        let int8 = format!("{float}-int8");
+        let id = |choice| store(choice).default_for(role).unwrap().id.clone();
+        assert_eq!((id(EngineChoice::F32), id(EngineChoice::Int8)), (float.to_owned(), int8.clone()));
+        let by_processor = match preferred(Isa::best()).precision {
+            Precision::Int8 => &int8,
+            _ => float,
+        };
+        assert_eq!(id(EngineChoice::Auto), *by_processor);
+        assert_eq!(store(EngineChoice::F32).variant_of(&int8).unwrap().id, float);
+        // Both have operating points of their own, under the same names.
+        let names = |id: &str| {
+            let card = store(EngineChoice::Auto).catalogue().get(id).unwrap().clone();
+            card.operating_points.into_iter().map(|point| point.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(float), names(&int8));
+    }
+}
+
+#[test]
+fn a_variant_that_is_not_there_is_missed_only_when_it_is_asked_for() {
+    let landmarks = |choice| {
+        let store = asked(ModelStore::open(&folder()).unwrap(), choice);
+        store.default_for(Role::Landmarks).map(|card| card.id.clone())
+    };
+    assert_eq!(landmarks(EngineChoice::Auto).unwrap(), "landmarks-68");
+    let error = landmarks(EngineChoice::Int8).unwrap_err().to_string();
+    assert!(error.contains("landmarks-68") && error.contains("int8") && error.contains("--engine auto"), "{error}");
+}
+
+#[test]
+fn only_a_processor_without_vector_instructions_prefers_float() {
+    for isa in Isa::ALL {
+        let expected = if isa == Isa::Portable { Precision::F32 } else { Precision::Int8 };
+        assert_eq!(preferred(isa).precision, expected, "{isa}");
+        assert!(!preferred(isa).reason.is_empty());
+    }
+}
+
+/// Which kernels are used must not change which model is taken: its templates would be worth nothing.
+#[test]
+fn the_kernels_in_use_do_not_change_the_model() {
+    let store = ModelStore::open(&folder()).unwrap();
+    let before = store.default_for(Role::Recogniser).unwrap().id.clone();
+    let held = store.computed_by(Engine { isa: Isa::Portable, threads: 2 }, EngineChoice::Auto);
+    assert_eq!(held.default_for(Role::Recogniser).unwrap().id, before);
+    let model = held.load(&before).unwrap();
+    let graph = model.graph(&model.card.input.shape).unwrap();
+    assert_eq!(graph.engine(), Engine { isa: Isa::Portable, threads: 2 });
+}
+
+#[test]
+fn a_quantised_model_must_be_able_to_stand_in_for_its_original() {
+    let key = "quantised_from = \"mobilefacenet-arcface-192\"";
+    for (from, to, reason) in [
+        (key, "quantised_from = \"arcface\"", "holds no arcface"),
+        (key, "quantised_from = \"mobilefacenet-arcface-192-int8\"", "not a model in f32"),
+        (key, "quantised_from = \"landmarks-68\"", "another role, input or output"),
+        ("title = \"SeetaFace", "quantised_from = \"yunet-2023mar\"\ntitle = \"SeetaFace", "precision = \"int8\""),
+        ("precision = \"int8\"", "precision = \"fp16\"", "fp16"),
+    ] {
+        let message = refusal(from, to);
+        assert!(message.contains("model ") && message.contains(reason), "{to}: {message}");
+    }
+    // A second one of the same original: which would be taken?
+    let twice = catalogue_with(|text| {
+        let (_, last) = text.rsplit_once("[[model]]").unwrap();
+        format!("{text}\n[[model]]{}", last.replacen("-192-int8\"", "-192-int8b\"", 1))
+    });
+    let message = twice.1.unwrap_err().to_string();
+    assert!(message.contains("is quantised from mobilefacenet-arcface-192 already"), "{message}");
 }
 
 #[cfg(feature = "embedded-models")]

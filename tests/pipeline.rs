@@ -135,6 +135,10 @@ impl FaceEmbedder for AlwaysAda {
         thread::sleep(self.takes);
         Ok(ada())
     }
+
+    fn engine_name(&self) -> &'static str {
+        "a script"
+    }
 }
 
 /// Keeps what it is given; fails or panics when told to.

@@ -37,7 +37,8 @@ def people(folder, seed):
 
 def detect(binary, paths, working_px=None):
     """Yields (path, faces) of each picture, the faces as `doorward detect --json` prints them."""
-    options = [] if working_px is None else ["--working-size", str(working_px)]
+    # Always the float detector: what int8 files are made of must not depend on int8 files, nor on the processor.
+    options = ["--engine", "f32"] + ([] if working_px is None else ["--working-size", str(working_px)])
     for start in range(0, len(paths), BATCH):
         batch = [str(p) for p in paths[start:start + BATCH]]
         # Exit code 1 only says that some picture shows no face.

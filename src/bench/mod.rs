@@ -4,5 +4,5 @@
 mod report;
 mod run;
 
-pub use report::{BenchReport, StageReport};
+pub use report::{BenchReport, NetworkReport, StageProfile, StageReport};
 pub use run::{Bench, BenchError};

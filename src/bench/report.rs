@@ -41,12 +41,35 @@ pub struct BenchReport {
     pub frames_per_s: f64,
     /// Most memory the process held, MB (10^6 bytes).
     pub rss_mb: f64,
-    /// Who computes.
-    pub engine: String,
-    /// With which instructions.
-    pub isa: String,
-    /// On how many threads.
+    /// Who computes the embeddings, and in which numbers: `tract int8`.
+    pub engine: &'static str,
+    /// The family of kernels in use.
+    pub isa: &'static str,
+    /// Threads that share one inference.
     pub threads: usize,
+    /// By stage (detect, embed): its model, and who computes it.
+    pub networks: BTreeMap<&'static str, NetworkReport>,
+    /// By stage (detect, embed): milliseconds a run by kind of operator, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<BTreeMap<&'static str, StageProfile>>,
+}
+
+/// A stage's model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NetworkReport {
+    /// Its id in the catalogue.
+    pub model: String,
+    /// Who computes it, and in which numbers; `None` for a detector that is no network.
+    pub engine: Option<&'static str>,
+}
+
+/// Where the time of a stage's network goes: milliseconds a run, by kind of operator.
+pub type StageProfile = BTreeMap<String, f64>;
+
+/// The mean of `runs` runs whose times by kind of operator were added up, to the microsecond.
+pub(super) fn stage_profile<'a>(times: impl Iterator<Item = (&'a str, Duration)>, runs: usize) -> StageProfile {
+    let mean_ms = |time: Duration| (time.as_secs_f64() * 1e6 / runs.max(1) as f64).round() / 1e3;
+    times.map(|(kind, time)| (kind.to_owned(), mean_ms(time))).collect()
 }
 
 #[cfg(test)]
@@ -65,5 +88,13 @@ mod tests {
         let one = StageReport::new(vec![Duration::from_micros(1500)]).unwrap();
         assert_eq!((one.p50_ms, one.p99_ms), (1.5, 1.5));
         assert_eq!(StageReport::new(vec![]), None);
+    }
+
+    #[test]
+    fn a_profile_is_the_mean_of_its_runs() {
+        let times = [("Conv", Duration::from_micros(12_008)), ("Add", Duration::ZERO)];
+        let profile = stage_profile(times.into_iter(), 8);
+        assert_eq!(profile, StageProfile::from([("Conv".into(), 1.501), ("Add".into(), 0.0)]));
+        assert_eq!(stage_profile([].into_iter(), 0), StageProfile::new(), "a source without a face");
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{BenchReport, StageReport};
+use super::{BenchReport, NetworkReport, StageReport, report::stage_profile};
 use crate::{
     align::{self, AlignError},
     decide::{Case, Demands, Policy},
@@ -14,7 +14,7 @@ use crate::{
     embed::{EmbedError, FaceEmbedder},
     gallery::Snapshot,
     identify::identify,
-    nn,
+    nn::{Engine, Profile},
 };
 
 /// The stages under measurement, and the times taken so far. Decoding is not measured: it happens
@@ -26,6 +26,17 @@ pub struct Bench {
     policy: Policy,
     clock: Arc<dyn Clock>,
     times: BTreeMap<&'static str, Vec<Duration>>,
+    faces: usize,
+    engine: Engine,
+    profiles: Option<Profiles>,
+}
+
+/// The profiled runs so far.
+#[derive(Default)]
+struct Profiles {
+    detect: Profile,
+    frames: usize,
+    embed: Profile,
     faces: usize,
 }
 
@@ -51,16 +62,18 @@ pub enum BenchError {
 }
 
 impl Bench {
-    /// Nothing measured yet. Each face is searched for in `snapshot` and decided on as `demands` say.
+    /// Nothing measured yet. Each face is searched for in `snapshot` and decided on as `demands` say; `engine` is what both networks were
+    /// loaded for.
     pub fn new(
         detector: Box<dyn FaceDetector>,
         embedder: Box<dyn FaceEmbedder>,
         snapshot: Arc<Snapshot>,
         demands: Demands,
         clock: Arc<dyn Clock>,
+        engine: Engine,
     ) -> Self {
-        let policy = Policy::new(demands);
-        Self { detector, embedder, snapshot, policy, clock, times: BTreeMap::new(), faces: 0 }
+        let (policy, times) = (Policy::new(demands), BTreeMap::new());
+        Self { detector, embedder, snapshot, policy, clock, times, faces: 0, engine, profiles: None }
     }
 
     /// Runs a frame through every stage without measuring: the first run fills caches and buffers,
@@ -95,6 +108,22 @@ impl Bench {
         Ok(())
     }
 
+    /// Runs a frame through both networks and keeps the time of every operator; apart from [`measure`](Self::measure), because looking
+    /// at the clock between operators costs time too.
+    ///
+    /// # Errors
+    /// When a stage fails.
+    pub fn profile(&mut self, frame: &Frame) -> Result<(), BenchError> {
+        let profiles = self.profiles.get_or_insert_default();
+        profiles.frames += 1;
+        for detection in self.detector.detect_profiled(&frame.image, &mut profiles.detect)? {
+            let face = align::align(&frame.at, &frame.image, &detection)?;
+            self.embedder.embed_profiled(&face.crop, &mut profiles.embed)?;
+            profiles.faces += 1;
+        }
+        Ok(())
+    }
+
     /// What was found.
     ///
     /// # Errors
@@ -108,11 +137,25 @@ impl Bench {
             faces: self.faces,
             frames_per_s: (n as f64 / spent.as_secs_f64() * 10.0).round() / 10.0,
             rss_mb: peak_rss_mb(),
-            engine: nn::ENGINE.into(),
-            isa: nn::isa().into(),
-            threads: 1,
+            engine: self.embedder.engine_name(),
+            isa: self.engine.isa.name(),
+            threads: self.engine.threads,
+            networks: BTreeMap::from([
+                ("detect", network(self.detector.name(), self.detector.engine_name())),
+                ("embed", network(self.embedder.model().name(), Some(self.embedder.engine_name()))),
+            ]),
+            profile: self.profiles.map(|p| {
+                BTreeMap::from([
+                    ("detect", stage_profile(p.detect.times(), p.frames)),
+                    ("embed", stage_profile(p.embed.times(), p.faces)),
+                ])
+            }),
         })
     }
+}
+
+fn network(model: &str, engine: Option<&'static str>) -> NetworkReport {
+    NetworkReport { model: model.to_owned(), engine }
 }
 
 fn timed<T>(times: &mut BTreeMap<&'static str, Vec<Duration>>, stage: &'static str, run: impl FnOnce() -> T) -> T {

@@ -12,6 +12,7 @@ use clap::Args;
 use super::{
     Exit, Failure,
     annotation::{Canvas, Colour},
+    compute::ComputeArgs,
     engine::Engine,
     run::{boot_id, stop_on_signals},
     text_events::TextEvents,
@@ -41,6 +42,9 @@ pub(super) struct Demo {
     /// Write the frames with faces, annotated, into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
 /// The sequence's own pace.
@@ -79,7 +83,7 @@ const ENROLLED: [Person; 2] = [
 
 impl Demo {
     pub(super) fn run(self, models: Option<&Path>) -> Result<Exit, Failure> {
-        let engine = Engine::new(models)?;
+        let engine = Engine::new(models, &self.compute)?;
         if let Some(dir) = &self.out {
             fs::create_dir_all(dir)
                 .map_err(|e| Failure::usage(format!("{}: cannot be made a folder for frames: {e}", dir.display())))?;
@@ -141,7 +145,7 @@ impl Demo {
     ) -> Result<Pipeline, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (detector, store): (DetectorSettings, _) = (engine.detector, engine.store.clone());
-        let (model, embedder_store) = (engine.recogniser_name(), engine.store.clone());
+        let (model, embedder_store) = (engine.recogniser()?.id.clone(), engine.store.clone());
         let (json, out) = (self.json, self.out.clone());
         let source_clock = clock.clone();
         Ok(Pipeline {
@@ -151,7 +155,7 @@ impl Demo {
             source: Box::new(move |stop| capture::open(&settings, source_clock.clone(), stop)),
             detector: Box::new(move || detect::build(&detector, &store)),
             quality: engine.quality,
-            embedder: Box::new(move || embed::build(model.as_deref(), &embedder_store)),
+            embedder: Box::new(move || embed::build(Some(&model), &embedder_store)),
             snapshot,
             refresh: None,
             operating_point: engine.one_to_many()?.name,

@@ -2,20 +2,24 @@ use std::{path::Path, path::PathBuf, sync::Arc};
 
 use clap::Args;
 
-use super::Failure;
+use super::{
+    Failure,
+    compute::{ComputeArgs, open_store},
+};
 use crate::{
-    config::{Config, DetectorSettings, QualityLimits, RecogniserSettings, ThresholdChoice},
+    config::{Config, DetectorSettings, EngineSettings, QualityLimits, RecogniserSettings, ThresholdChoice},
     decide::Demands,
     detect::{self, FaceDetector},
     domain::{ModelId, Threshold},
     embed::{self, FaceEmbedder},
-    models::{Comparison, ModelCard, ModelStore, Role},
+    gallery::Snapshot,
+    models::{Comparison, ModelCard, ModelStore, Precision, Role},
 };
 
 /// How faces are found and compared, for commands without a service.
 #[derive(Debug, Args)]
 pub(super) struct EngineArgs {
-    /// Take detector, quality, recogniser and policy from this configuration
+    /// Take engine, detector, quality, recogniser and policy from this configuration
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -38,6 +42,9 @@ pub(super) struct EngineArgs {
     /// Threshold on the similarity, instead of an operating point's
     #[arg(long, value_name = "COSINE")]
     threshold: Option<f32>,
+
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
 /// The models and settings a command works with.
@@ -62,8 +69,8 @@ pub(super) struct OperatingPoint {
 impl EngineArgs {
     pub(super) fn engine(&self, models: Option<&Path>) -> Result<Engine, Failure> {
         let mut engine = match &self.config {
-            None => Engine::new(models)?,
-            Some(path) => Engine::configured(&Config::load(path)?, models)?,
+            None => Engine::new(models, &self.compute)?,
+            Some(path) => Engine::configured(&Config::load(path)?, models, &self.compute)?,
         };
         if let Some(backend) = self.detector {
             engine.detector.backend = backend;
@@ -89,10 +96,10 @@ impl EngineArgs {
 }
 
 impl Engine {
-    /// Everything by default.
-    pub(super) fn new(models: Option<&Path>) -> Result<Self, Failure> {
+    /// Everything by default but what `compute` says.
+    pub(super) fn new(models: Option<&Path>, compute: &ComputeArgs) -> Result<Self, Failure> {
         Ok(Self {
-            store: open_store(models)?,
+            store: open_store(models, compute.over(EngineSettings::default()))?,
             detector: DetectorSettings::default(),
             quality: QualityLimits::default(),
             recogniser: RecogniserSettings::default(),
@@ -102,10 +109,10 @@ impl Engine {
         })
     }
 
-    /// As a configuration says; the command line's folder of models wins.
-    pub(super) fn configured(config: &Config, models: Option<&Path>) -> Result<Self, Failure> {
+    /// As a configuration says; the command line's folder of models, engine and threads win.
+    pub(super) fn configured(config: &Config, models: Option<&Path>, compute: &ComputeArgs) -> Result<Self, Failure> {
         Ok(Self {
-            store: open_store(models.or(config.models_dir.as_deref()))?,
+            store: open_store(models.or(config.models_dir.as_deref()), compute.over(config.engine))?,
             detector: config.detector,
             quality: config.quality,
             recogniser: config.recogniser.clone(),
@@ -120,18 +127,53 @@ impl Engine {
     }
 
     pub(super) fn build_embedder(&self) -> Result<Box<dyn FaceEmbedder>, Failure> {
-        Ok(embed::build(self.recogniser.model.as_deref(), &self.store)?)
+        Ok(embed::build(Some(&self.recogniser()?.id), &self.store)?)
     }
 
-    /// The recogniser's name in the catalogue, `None` for the default one.
-    pub(super) fn recogniser_name(&self) -> Option<Arc<str>> {
-        self.recogniser.model.clone()
+    /// The recogniser's card: the model that is named, else the default in the variant that the engine asks for.
+    pub(super) fn recogniser(&self) -> Result<&ModelCard, Failure> {
+        let Some(id) = &self.recogniser.model else {
+            return Ok(self.store.default_for(Role::Recogniser)?);
+        };
+        let card = self.store.catalogue().get(id)?;
+        match Precision::asked(self.store.choice()) {
+            Some(asked) if asked != card.precision => Err(Failure::usage(format!(
+                "engine = \"{asked}\" contradicts the recogniser {id}, a model in {}: leave one of the two out",
+                card.precision
+            ))),
+            _ => Ok(card),
+        }
     }
 
-    fn recogniser(&self) -> Result<&ModelCard, Failure> {
-        Ok(match &self.recogniser.model {
-            None => self.store.default_for(Role::Recogniser)?,
-            Some(id) => self.store.catalogue().get(id)?,
+    /// Warns of subjects who cannot be recognised because their templates are of other models, and says what to do.
+    pub(super) fn warn_of_other_models(&self, gallery: &Path, snapshot: &Snapshot) -> Result<(), Failure> {
+        let n = snapshot.without_model();
+        if n > 0 {
+            let (gallery, model, remedy) = (gallery.display(), snapshot.model(), self.remedy_for_other_models()?);
+            log::warn!("gallery {gallery}: {n} enrolled without a template of {model} cannot be recognised; {remedy}");
+        }
+        Ok(())
+    }
+
+    /// What to do about templates of other models.
+    pub(super) fn remedy_for_other_models(&self) -> Result<String, Failure> {
+        let card = self.recogniser()?;
+        let other = match card.precision {
+            Precision::F32 => Precision::Int8,
+            Precision::Int8 => Precision::F32,
+        };
+        let again = "enrol them again";
+        Ok(match self.store.catalogue().variant(card, other) {
+            None => again.to_owned(),
+            Some(variant) if self.recogniser.model.is_some() => {
+                format!("{again}, or take the model {} if they were enrolled with it", variant.id)
+            }
+            Some(variant) => {
+                format!(
+                    "{again}, or set engine = \"{other}\" (--engine {other}) if they were enrolled with {}",
+                    variant.id
+                )
+            }
         })
     }
 
@@ -200,11 +242,4 @@ const fn comparison(kind: Comparison) -> &'static str {
         Comparison::OneToMany => "one-to-many search",
         Comparison::OneToOne => "one-to-one comparison",
     }
-}
-
-fn open_store(models: Option<&Path>) -> Result<ModelStore, Failure> {
-    Ok(match models {
-        None => ModelStore::embedded()?,
-        Some(dir) => ModelStore::open(dir)?,
-    })
 }

@@ -87,6 +87,7 @@ fn is_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
                 ModelsError::NotEmbedded
                     | ModelsError::Unknown { .. }
                     | ModelsError::NoDefault { .. }
+                    | ModelsError::NoVariant { .. }
                     | ModelsError::NoOperatingPoint { .. }
             )
         })

@@ -61,6 +61,7 @@ impl Identify {
         let demands = engine.demands()?;
         let dir = self.place.dir(engine.gallery_dir.clone())?;
         let snapshot = gallery::Gallery::open(&dir, credentials_dir().as_deref())?.snapshot(&engine.model_id()?)?;
+        engine.warn_of_other_models(&dir, &snapshot)?;
         let mut detector = engine.build_detector()?;
         let mut embedder = engine.build_embedder()?;
         let batch = Batch { images: &self.images, json: self.json, doing: "identifying" };

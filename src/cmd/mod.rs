@@ -4,8 +4,10 @@
 mod annotation;
 mod batch;
 mod bench;
+mod compute;
 mod demo;
 mod detect;
+mod doctor;
 mod embed;
 mod engine;
 mod enrol;
@@ -51,6 +53,7 @@ Examples:
   doorward demo                               see it work: a short real sequence, a gallery that is thrown away
   doorward enrol \"Ada Lovelace\" ada-*.jpg     enrol a subject from photos
   doorward identify visitor.jpg               who is this?
+  doorward doctor                             is everything ready on this board?
   doorward run --config /etc/doorward/doorward.toml
 
 Exit codes: 0 done; 1 a negative result (no match, denied, nobody enrolled); 2 usage or configuration; 3 run time.";
@@ -66,6 +69,7 @@ enum Command {
     Embed(embed::Embed),
     Detect(detect::Detect),
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
     Models(models::Models),
 }
 
@@ -91,6 +95,7 @@ impl Cli {
             Command::Embed(c) => c.run(models),
             Command::Detect(c) => c.run(models),
             Command::Bench(c) => c.run(models),
+            Command::Doctor(c) => c.run(models),
             Command::Models(c) => c.run(models),
         }
     }

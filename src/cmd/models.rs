@@ -3,8 +3,11 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Exit, Failure, engine::Engine, printer::Printer};
-use crate::models::ModelCard;
+use super::{Exit, Failure, compute::open_store, printer::Printer};
+use crate::{
+    config::EngineSettings,
+    models::{ModelCard, Verification},
+};
 
 /// The models: what they are, where they come from, whether they are whole
 #[derive(Debug, Args)]
@@ -15,7 +18,7 @@ pub(super) struct Models {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// One line a model
+    /// One line a model; * marks those taken on this processor when none is named
     List {
         /// One JSON object a model
         #[arg(long)]
@@ -37,27 +40,37 @@ enum What {
     },
 }
 
+/// A model file, checked.
 #[derive(Serialize)]
-struct Check {
+pub(super) struct Check {
     id: String,
     file: String,
-    ok: bool,
-    error: Option<String>,
+    pub(super) ok: bool,
+    pub(super) error: Option<String>,
+}
+
+impl Check {
+    pub(super) fn of(checked: Verification) -> Self {
+        let error = checked.outcome.err().map(|e| e.to_string());
+        Self { id: checked.id, file: checked.file, ok: error.is_none(), error }
+    }
 }
 
 impl Models {
     pub(super) fn run(self, models: Option<&Path>) -> Result<Exit, Failure> {
-        let store = Engine::new(models)?.store;
+        let store = open_store(models, EngineSettings::default())?;
         match self.what {
             What::List { json } => {
                 let mut printer = Printer::new(json);
                 for card in store.catalogue().models() {
                     printer.result(card, || {
-                        let mark = if card.default { "*" } else { " " };
+                        let taken = store.default_for(card.role).is_ok_and(|default| default.id == card.id);
                         format!(
-                            "{mark} {:<28} {:<11} {:>9} bytes  {:<18} {}",
+                            "{} {:<30} {:<11} {:<5} {:>8} bytes  {:<18} {}",
+                            if taken { "*" } else { " " },
                             card.id,
-                            card.role.to_string(),
+                            card.role,
+                            card.precision,
                             card.bytes,
                             card.licence,
                             card.title
@@ -75,9 +88,8 @@ impl Models {
                 let mut printer = Printer::new(json);
                 let mut whole = true;
                 for check in store.verify() {
-                    let error = check.outcome.err().map(|e| e.to_string());
-                    whole &= error.is_none();
-                    let record = Check { id: check.id, file: check.file, ok: error.is_none(), error };
+                    let record = Check::of(check);
+                    whole &= record.ok;
                     printer.result(&record, || match &record.error {
                         None => format!("ok      {}  {}", record.id, record.file),
                         Some(e) => format!("REFUSED {}  {e}", record.id),

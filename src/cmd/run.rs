@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{
     Exit, Failure,
+    compute::ComputeArgs,
     engine::Engine,
     place::{GalleryPlace, credentials_dir},
 };
@@ -45,6 +46,9 @@ pub(super) struct Run {
     /// Replay at the recorded pace, whatever the configuration says
     #[arg(long)]
     realtime: bool,
+
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
 impl Run {
@@ -56,20 +60,14 @@ impl Run {
             }
             config.source.pace = Pace::Realtime;
         }
-        let engine = Engine::configured(&config, models)?;
+        let engine = Engine::configured(&config, models, &self.compute)?;
         let model = engine.model_id()?;
         let dir = self.place.dir(config.gallery_dir.clone())?;
         let (snapshot, refresh) = follow_gallery(&dir, &model)?;
         if snapshot.subjects().is_empty() {
             log::warn!("gallery {}: nobody is enrolled for {model}; every face will be denied", dir.display());
         }
-        if snapshot.without_model() > 0 {
-            log::warn!(
-                "gallery {}: {} subjects have no template of {model} and cannot be recognised; enrol them again",
-                dir.display(),
-                snapshot.without_model()
-            );
-        }
+        engine.warn_of_other_models(&dir, &snapshot)?;
         let stop = stop_on_signals()?;
         let outcome = pipeline(&config, &engine, snapshot, refresh)?.run(&stop);
         log_tally(&outcome.tally);
@@ -82,7 +80,7 @@ fn pipeline(config: &Config, engine: &Engine, snapshot: Arc<Snapshot>, refresh: 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (source, source_clock) = (config.source.clone(), clock.clone());
     let (detector, detector_store) = (engine.detector, engine.store.clone());
-    let (model, embedder_store) = (engine.recogniser_name(), engine.store.clone());
+    let (model, embedder_store) = (engine.recogniser()?.id.clone(), engine.store.clone());
     let output = config.output.clone();
     Ok(Pipeline {
         door: config.door.clone(),
@@ -91,7 +89,7 @@ fn pipeline(config: &Config, engine: &Engine, snapshot: Arc<Snapshot>, refresh: 
         source: Box::new(move |stop| capture::open(&source, source_clock.clone(), stop)),
         detector: Box::new(move || detect::build(&detector, &detector_store)),
         quality: engine.quality,
-        embedder: Box::new(move || embed::build(model.as_deref(), &embedder_store)),
+        embedder: Box::new(move || embed::build(Some(&model), &embedder_store)),
         snapshot,
         refresh: Some(refresh),
         operating_point: engine.one_to_many()?.name,

@@ -3,6 +3,7 @@
 //! in the `Default` of its section.
 
 mod detector;
+mod engine;
 mod error;
 mod number;
 mod output;
@@ -15,6 +16,7 @@ mod supervision;
 use std::{fs, path::Path, path::PathBuf, sync::Arc};
 
 pub use detector::{DetectorBackend, DetectorSettings};
+pub use engine::{EngineChoice, EngineSettings};
 pub use error::ConfigError;
 pub use output::{EventOutput, OutputSettings};
 pub use policy::{PolicySettings, RecogniserSettings, ThresholdChoice};
@@ -27,6 +29,8 @@ pub use supervision::SupervisionSettings;
 pub struct Config {
     /// Name of the door in events.
     pub door: Arc<str>,
+    /// How the networks are computed.
+    pub engine: EngineSettings,
     /// Where frames come from.
     pub source: SourceSettings,
     /// How faces are found.
@@ -71,6 +75,7 @@ impl Config {
                 }
                 Some(name) => return Err(ConfigError::value("door", &name, "1 to 64 printable characters")),
             },
+            engine: EngineSettings::from_raw(raw.engine, raw.threads)?,
             source: SourceSettings::from_raw(raw.source)?,
             detector: DetectorSettings::from_raw(raw.detector)?,
             quality: QualityLimits::from_raw(raw.quality)?,

@@ -19,7 +19,8 @@ pub enum ThresholdChoice {
 /// Which model compares faces, and at which operating point.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecogniserSettings {
-    /// Id in the catalogue; `None` means the catalogue's default recogniser.
+    /// Id in the catalogue; `None` means the default recogniser in the variant that [`EngineSettings`](super::EngineSettings)
+    /// ask for.
     pub model: Option<Arc<str>>,
     /// The threshold.
     pub threshold: ThresholdChoice,

@@ -11,6 +11,10 @@ use serde::Deserialize;
 pub struct Config {
     /// Name of the door in events.
     pub door: Option<String>,
+    /// `auto`, `int8` or `f32`.
+    pub engine: Option<String>,
+    /// Threads that share one inference.
+    pub threads: Option<u32>,
     /// `[source]`
     pub source: Source,
     /// `[detector]`

@@ -28,7 +28,7 @@ impl LandmarkNet {
             let reason = format!("its card says {} values, {} are expected", model.card.output.dimension, 2 * POINTS);
             return Err(DetectError::Output { model: MODEL.into(), reason });
         }
-        let graph = Graph::load(&model.card.id, &model.bytes, &model.card.input.shape)?;
+        let graph = model.graph(&model.card.input.shape)?;
         let rgb = vec![0; model.card.input.width() * model.card.input.height() * 3];
         Ok(LandmarkNet { model, graph, resizer: Resizer::new(), rgb })
     }

@@ -15,7 +15,7 @@ use image::RgbImage;
 use crate::config::{DetectorBackend, DetectorSettings};
 use crate::domain::Detection;
 use crate::models::{ModelStore, ModelsError};
-use crate::nn::NnError;
+use crate::nn::{NnError, Profile};
 
 /// Finds faces in a picture.
 ///
@@ -24,11 +24,27 @@ pub trait FaceDetector {
     /// The catalogue's id of the model behind it.
     fn name(&self) -> &str;
 
+    /// Who computes its network and in which numbers, for reports; `None` before the first picture, and for a detector that is no
+    /// network.
+    fn engine_name(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The faces of `image`, best score first, boxes and landmarks in its pixels.
     ///
     /// # Errors
     /// [`DetectError`] when the picture is empty or a model fails on it; never because there is no face.
     fn detect(&mut self, image: &RgbImage) -> Result<Vec<Detection>, DetectError>;
+
+    /// As [`detect`](Self::detect), and adds the time of every operator of the detector's network to `profile`. A detector that is no
+    /// network adds nothing.
+    ///
+    /// # Errors
+    /// As `detect`.
+    fn detect_profiled(&mut self, image: &RgbImage, profile: &mut Profile) -> Result<Vec<Detection>, DetectError> {
+        let _ = profile;
+        self.detect(image)
+    }
 }
 
 /// Why faces could not be looked for.

@@ -8,9 +8,9 @@ use super::{DetectError, FaceDetector, large_enough};
 use crate::config::DetectorSettings;
 use crate::domain::{BBox, Detection, Landmarks5, Point};
 use crate::models::{LoadedModel, ModelStore};
-use crate::nn::{Graph, Tensor};
+use crate::nn::{Graph, Profile, Tensor};
 
-/// The model's id in the catalogue.
+/// The model's id in the catalogue; the engine may prefer a variant of it.
 const MODEL: &str = "yunet-2023mar";
 /// Working px a cell, for each of the three feature maps.
 const STRIDES: [usize; 3] = [8, 16, 32];
@@ -40,10 +40,10 @@ struct ShapedGraph {
 
 impl Yunet {
     pub(super) fn new(settings: DetectorSettings, models: &ModelStore) -> Result<Yunet, DetectError> {
-        let model = models.load(MODEL)?;
+        let model = models.load(&models.variant_of(MODEL)?.id)?;
         let Some(step_px) = model.card.input.size_step_px.filter(|step| step % STRIDES[2] == 0) else {
             let reason = format!("its card's size_step_px must be a multiple of {}", STRIDES[2]);
-            return Err(DetectError::Output { model: MODEL.into(), reason });
+            return Err(DetectError::Output { model: model.card.id, reason });
         };
         Ok(Yunet { settings, model, step_px, working: WorkingPicture::new(), graphs: Vec::new() })
     }
@@ -54,17 +54,30 @@ impl FaceDetector for Yunet {
         &self.model.card.id
     }
 
+    fn engine_name(&self) -> Option<&'static str> {
+        self.graphs.last().map(|shaped| shaped.graph.engine_name())
+    }
+
     fn detect(&mut self, image: &RgbImage) -> Result<Vec<Detection>, DetectError> {
+        self.faces(image, None)
+    }
+
+    fn detect_profiled(&mut self, image: &RgbImage, profile: &mut Profile) -> Result<Vec<Detection>, DetectError> {
+        self.faces(image, Some(profile))
+    }
+}
+
+impl Yunet {
+    fn faces(&mut self, image: &RgbImage, profile: Option<&mut Profile>) -> Result<Vec<Detection>, DetectError> {
         let (width, height) = image.dimensions();
         let letterbox = Letterbox::fit(width, height, self.settings.working_size_px, self.step_px);
         let rgb = self.working.of(image, &letterbox)?;
         let shaped = graph_for(&mut self.graphs, &self.model, &letterbox)?;
-        let mut filled = Ok(());
-        let input = &self.model.card.input;
-        let outputs =
-            shaped.graph.run_with(|values| filled = input.fill(rgb, letterbox.width, letterbox.height, values))?;
-        filled?;
-        let found = shaped.decode(&outputs, &letterbox, self.settings.min_score)?;
+        let size = (letterbox.width, letterbox.height);
+        let outputs = self.model.card.input.infer(&mut shaped.graph, rgb, size, profile)?;
+        let found = shaped
+            .decode(&outputs, &letterbox, self.settings.min_score)
+            .map_err(|reason| DetectError::Output { model: self.model.card.id.clone(), reason })?;
         let mut faces = suppress(found, self.settings.nms_iou);
         faces.retain(|face| large_enough(face, &self.settings));
         Ok(faces)
@@ -92,7 +105,7 @@ fn graph_for<'a>(
 impl ShapedGraph {
     fn load(model: &LoadedModel, width: usize, height: usize) -> Result<ShapedGraph, DetectError> {
         let shape = model.card.input.shape_for(width, height);
-        let graph = Graph::load(&model.card.id, &model.bytes, &shape)?;
+        let graph = model.graph(&shape)?;
         let mut outputs = [[0; 4]; 3];
         for (places, stride) in outputs.iter_mut().zip(STRIDES) {
             for (place, (head, _)) in places.iter_mut().zip(HEADS) {
@@ -106,8 +119,8 @@ impl ShapedGraph {
         Ok(ShapedGraph { width, height, graph, outputs })
     }
 
-    /// The faces of all strides in px of the frame, unsorted, several boxes a face.
-    fn decode(&self, outputs: &[Tensor], letterbox: &Letterbox, min_score: f32) -> Result<Vec<Detection>, DetectError> {
+    /// The faces of all strides in px of the frame, unsorted, several boxes a face; the error is what is wrong with the outputs.
+    fn decode(&self, outputs: &[Tensor], letterbox: &Letterbox, min_score: f32) -> Result<Vec<Detection>, String> {
         let mut found = Vec::new();
         for (places, stride) in self.outputs.iter().zip(STRIDES) {
             let (columns, rows) = (self.width / stride, self.height / stride);
@@ -117,8 +130,7 @@ impl ShapedGraph {
                 if values.len() == expected {
                     return Ok(values);
                 }
-                let reason = format!("{}_{stride} has {} values, {expected} are expected", HEADS[n].0, values.len());
-                Err(DetectError::Output { model: MODEL.into(), reason })
+                Err(format!("{}_{stride} has {} values, {expected} are expected", HEADS[n].0, values.len()))
             };
             let map = FeatureMap { stride, columns, cls: head(0)?, obj: head(1)?, bbox: head(2)?, kps: head(3)? };
             found.extend(map.faces(min_score).map(|face| to_frame(face, letterbox)));

@@ -49,7 +49,9 @@ impl fmt::Debug for ModelId {
 
 /// Embeddings of two different models were about to be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("embeddings of {left} and {right} cannot be compared: enrol again with the model in use")]
+#[error(
+    "embeddings of {left} and {right} cannot be compared: enrol again with the model in use, or set engine or recogniser.model to the other one"
+)]
 pub struct ModelMismatch {
     /// The model of the one.
     pub left: ModelId,

@@ -2,7 +2,7 @@
 
 use crate::domain::{Embedding, EmbeddingError, FaceCrop, ModelId};
 use crate::models::{LoadedModel, ModelStore, ModelsError, Role};
-use crate::nn::{Graph, NnError};
+use crate::nn::{Graph, NnError, Profile};
 
 /// Turns faces into embeddings.
 pub trait FaceEmbedder: Send {
@@ -14,6 +14,19 @@ pub trait FaceEmbedder: Send {
     /// # Errors
     /// [`EmbedError`] when the network fails or what it gives is no direction.
     fn embed(&mut self, crop: &FaceCrop) -> Result<Embedding, EmbedError>;
+
+    /// Who computes it and in which numbers, for reports: `tract int8`.
+    fn engine_name(&self) -> &'static str;
+
+    /// As [`embed`](Self::embed), and adds the time of every operator of the network to `profile`. A recogniser that is no network adds
+    /// nothing.
+    ///
+    /// # Errors
+    /// As `embed`.
+    fn embed_profiled(&mut self, crop: &FaceCrop, profile: &mut Profile) -> Result<Embedding, EmbedError> {
+        let _ = profile;
+        self.embed(crop)
+    }
 }
 
 /// Why there is no embedding.
@@ -57,7 +70,7 @@ pub enum EmbedError {
     Embedding(#[from] EmbeddingError),
 }
 
-/// Loads the recogniser called `model`, or the catalogue's default.
+/// Loads the recogniser called `model`, or the default one in the variant for the store's engine.
 ///
 /// # Errors
 /// When it is missing, damaged, no recogniser, or takes no 112x112 crop.
@@ -85,7 +98,7 @@ impl Recogniser {
         if (input.width(), input.height(), input.channels()) != (FaceCrop::SIDE_PX, FaceCrop::SIDE_PX, 3) {
             return Err(EmbedError::Input { model: card.id.clone(), shape: input.shape });
         }
-        let graph = Graph::load(&card.id, &model.bytes, &input.shape)?;
+        let graph = model.graph(&input.shape)?;
         Ok(Recogniser { model, graph })
     }
 }
@@ -95,13 +108,24 @@ impl FaceEmbedder for Recogniser {
         &self.model.id
     }
 
+    fn engine_name(&self) -> &'static str {
+        self.graph.engine_name()
+    }
+
     fn embed(&mut self, crop: &FaceCrop) -> Result<Embedding, EmbedError> {
+        self.embedding(crop, None)
+    }
+
+    fn embed_profiled(&mut self, crop: &FaceCrop, profile: &mut Profile) -> Result<Embedding, EmbedError> {
+        self.embedding(crop, Some(profile))
+    }
+}
+
+impl Recogniser {
+    fn embedding(&mut self, crop: &FaceCrop, profile: Option<&mut Profile>) -> Result<Embedding, EmbedError> {
         let card = &self.model.card;
-        let mut filled = Ok(());
-        let outputs = self.graph.run_with(|values| {
-            filled = card.input.fill(crop.as_rgb(), FaceCrop::SIDE_PX, FaceCrop::SIDE_PX, values);
-        })?;
-        filled?;
+        let size = (FaceCrop::SIDE_PX, FaceCrop::SIDE_PX);
+        let outputs = card.input.infer(&mut self.graph, crop.as_rgb(), size, profile)?;
         let values = outputs.first().map_or(&[][..], |output| output.data());
         if values.len() != card.output.dimension {
             return Err(EmbedError::Dimension {

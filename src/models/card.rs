@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{InputSpec, ModelsError};
+use crate::config::EngineChoice;
 
 /// Everything known about one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,13 @@ pub struct ModelCard {
     pub file: String,
     /// The kind of file.
     pub format: Format,
+    /// The numbers its weights and most of its arithmetic are in.
+    #[serde(default)]
+    pub precision: Precision,
+    /// The id of the model in `f32` that this one was quantised from, where it is in the same catalogue: the two are then
+    /// variants of one, and which is taken is a question of the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantised_from: Option<String>,
     /// The file's length.
     pub bytes: u64,
     /// The file's SHA-256.
@@ -81,6 +89,37 @@ pub enum Format {
     Onnx,
     /// The cascade file of SeetaFace, run by rustface.
     Seeta,
+}
+
+/// The numbers a model is computed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+    /// Quantised to 8-bit integers.
+    Int8,
+}
+
+impl Precision {
+    /// The numbers that `choice` insists on; `None` for `auto`.
+    pub const fn asked(choice: EngineChoice) -> Option<Precision> {
+        match choice {
+            EngineChoice::Auto => None,
+            EngineChoice::F32 => Some(Precision::F32),
+            EngineChoice::Int8 => Some(Precision::Int8),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Precision::F32 => "f32",
+            Precision::Int8 => "int8",
+        })
+    }
 }
 
 /// The published package in which the weights were found.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Component, Path};
 
-use super::{Comparison, ModelCard, ModelsError, Role};
+use super::{Comparison, ModelCard, ModelsError, Precision, Role};
 
 /// The format of `catalogue.toml` this version reads.
 const FORMAT: i64 = 1;
@@ -64,6 +64,18 @@ impl Catalogue {
     pub fn default_for(&self, role: Role) -> Result<&ModelCard, ModelsError> {
         self.models.iter().find(|card| card.role == role && card.default).ok_or(ModelsError::NoDefault { role })
     }
+
+    /// The variant of `card` in `precision`: the card itself, the one it was quantised from, or the one quantised from it; `None`
+    /// when the catalogue holds no such variant.
+    pub fn variant<'a>(&'a self, card: &'a ModelCard, precision: Precision) -> Option<&'a ModelCard> {
+        if card.precision == precision {
+            return Some(card);
+        }
+        match precision {
+            Precision::F32 => self.get(card.quantised_from.as_deref()?).ok(),
+            Precision::Int8 => self.models.iter().find(|other| other.quantised_from.as_ref() == Some(&card.id)),
+        }
+    }
 }
 
 /// Turns the entry at `index` into a checked card.
@@ -97,6 +109,9 @@ fn first_fault(card: &ModelCard) -> Option<(String, String)> {
     }
     if card.bytes == 0 {
         return fault("bytes", "a model file is not empty");
+    }
+    if card.quantised_from.is_some() && card.precision == Precision::F32 {
+        return fault("quantised_from", "a model in f32 is not quantised; say precision = \"int8\"");
     }
     if !["pip", "npm", "cargo"].contains(&card.source.client.as_str()) {
         return fault("source.client", &format!("{:?}: pip, npm and cargo are allowed", card.source.client));
@@ -153,7 +168,8 @@ fn first_fault(card: &ModelCard) -> Option<(String, String)> {
     None
 }
 
-/// What no card can know alone: ids are unique, a role has one default.
+/// What no card can know alone: ids are unique, a role has one default, a quantised model and its original can take each
+/// other's place.
 fn check_together(models: &[ModelCard]) -> Result<(), ModelsError> {
     let mut ids = HashSet::new();
     let mut defaults: Vec<&ModelCard> = Vec::new();
@@ -170,7 +186,28 @@ fn check_together(models: &[ModelCard]) -> Result<(), ModelsError> {
             defaults.push(card);
         }
     }
+    for card in models {
+        let Some(from) = &card.quantised_from else { continue };
+        if let Some(reason) = not_a_variant(card, from, models) {
+            return Err(ModelsError::Card { model: card.id.clone(), key: "quantised_from".to_owned(), reason });
+        }
+    }
     Ok(())
+}
+
+/// Why `card` cannot stand in for the model called `from`; `None` when it can.
+fn not_a_variant(card: &ModelCard, from: &str, models: &[ModelCard]) -> Option<String> {
+    let Some(original) = models.iter().find(|other| other.id == from) else {
+        return Some(format!("the catalogue holds no {from}; leave the key out if the original is not part of it"));
+    };
+    if original.precision != Precision::F32 {
+        return Some(format!("{from} is not a model in f32"));
+    }
+    if original.role != card.role || original.input != card.input || original.output != card.output {
+        return Some(format!("{from} has another role, input or output, so neither can take the other's place"));
+    }
+    let other = models.iter().find(|other| other.id != card.id && other.quantised_from.as_deref() == Some(from));
+    other.map(|other| format!("{} is quantised from {from} already", other.id))
 }
 
 /// Whether a path of the catalogue stays in the catalogue's folder.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ModelsError;
-use crate::nn::{PixelTable, Tensor};
+use crate::nn::{Graph, PixelTable, Profile, Tensor};
 
 /// How a model wants its picture.
 ///
@@ -117,6 +117,34 @@ impl InputSpec {
         }
         let bytes = [0, 1, 2].map(|channel| source_channel(self.colour, channel));
         Some(PixelTable::new(&bytes, |channel, pixel| self.normalise(pixel, channel)))
+    }
+
+    /// Runs a graph of this input on a picture, as it is where the graph takes pictures ([`pixel_table`](InputSpec::pixel_table)),
+    /// else by [`fill`](InputSpec::fill). With a `profile`, the time of every operator is added to it.
+    ///
+    /// # Errors
+    /// As [`to_tensor`](InputSpec::to_tensor), and when the graph fails.
+    pub fn infer(
+        &self,
+        graph: &mut Graph,
+        rgb: &[u8],
+        (width, height): (usize, usize),
+        profile: Option<&mut Profile>,
+    ) -> Result<Vec<Tensor>, ModelsError> {
+        if graph.takes_pixels() {
+            self.check(rgb, width, height, graph.input_shape().iter().product())?;
+            return Ok(match profile {
+                None => graph.run_pixels(rgb)?,
+                Some(profile) => graph.run_pixels_profiled(rgb, profile)?,
+            });
+        }
+        let mut filled = Ok(());
+        let fill = |values: &mut [f32]| filled = self.fill(rgb, width, height, values);
+        let outputs = match profile {
+            None => graph.run_with(fill)?,
+            Some(profile) => graph.run_profiled(fill, profile)?,
+        };
+        filled.map(|()| outputs)
     }
 
     /// Turns a picture into the model's input.

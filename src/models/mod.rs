@@ -5,9 +5,13 @@
 //! catalogue with its files, either inside the binary (feature `embedded-models`) or in a folder. It never hands out bytes
 //! whose hash differs from the card's.
 //!
+//! A model may be there twice, in `f32` and quantised to int8. A store knows the engine it works for, and gives the variant that the
+//! configuration asks for or, with `engine = "auto"`, the one that [`preferred`] holds for the processor.
+//!
 //! Preprocessing is data: [`InputSpec`] turns a picture into a model's input as the card says, and is the only code that does, so
 //! that the golden vectors under `tests/golden/` pin what the product computes.
 
+mod auto;
 mod card;
 mod catalogue;
 mod input;
@@ -15,7 +19,10 @@ mod store;
 
 use std::path::PathBuf;
 
-pub use card::{Comparison, Digest, Format, ModelCard, OperatingPoint, OutputSpec, Publication, Role, Source};
+pub use auto::{Preference, preferred};
+pub use card::{
+    Comparison, Digest, Format, ModelCard, OperatingPoint, OutputSpec, Precision, Publication, Role, Source,
+};
 pub use catalogue::Catalogue;
 pub use input::{Alignment, Colour, InputSpec, Layout};
 pub use store::{LoadedModel, ModelStore, Verification};
@@ -24,6 +31,9 @@ pub use store::{LoadedModel, ModelStore, Verification};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelsError {
+    /// A network failed on a picture.
+    #[error(transparent)]
+    Network(#[from] crate::nn::NnError),
     /// The binary holds no models and no folder was given.
     #[error(
         "this build holds no models (feature embedded-models is off); give a folder with a catalogue.toml: --models DIR"
@@ -66,6 +76,16 @@ pub enum ModelsError {
     NoDefault {
         /// The role asked for.
         role: Role,
+    },
+    /// The model asked for by its role has no variant in the numbers asked for.
+    #[error(
+        "the catalogue has no variant of {model} in {precision}; set engine = \"auto\" (--engine auto), or take a catalogue that has one"
+    )]
+    NoVariant {
+        /// The model.
+        model: String,
+        /// The numbers asked for.
+        precision: Precision,
     },
     /// The card has no operating point of this name.
     #[error("model {model} has no operating point {name}; it has: {known}")]

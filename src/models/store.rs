@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Catalogue, Digest, ModelCard, ModelsError, Role};
+use super::{Catalogue, Digest, ModelCard, ModelsError, Precision, Role, preferred};
+use crate::config::EngineChoice;
 use crate::domain::ModelId;
+use crate::nn::{Engine, Graph, Isa, NnError};
 
 /// The committed models as part of the binary.
 #[cfg(feature = "embedded-models")]
@@ -26,11 +28,13 @@ mod embedded {
     ];
 }
 
-/// A valid catalogue and the place of its files.
+/// A valid catalogue, the place of its files, and the engine its models are meant for.
 #[derive(Debug, Clone)]
 pub struct ModelStore {
     catalogue: Catalogue,
     place: Place,
+    engine: Engine,
+    choice: EngineChoice,
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +53,21 @@ pub struct LoadedModel {
     pub bytes: Cow<'static, [u8]>,
     /// The identity that travels with everything the model makes.
     pub id: ModelId,
+    /// How its graphs are computed.
+    pub engine: Engine,
+}
+
+impl LoadedModel {
+    /// The model's graph for inputs of `shape`, computed as the store's engine says.
+    ///
+    /// # Errors
+    /// As [`Graph::load_with`].
+    pub fn graph(&self, shape: &[usize]) -> Result<Graph, NnError> {
+        match self.card.input.pixel_table() {
+            Some(pixels) => Graph::load_for_pixels(&self.card.id, &self.bytes, shape, self.engine, pixels),
+            None => Graph::load_with(&self.card.id, &self.bytes, shape, self.engine),
+        }
+    }
 }
 
 impl std::fmt::Debug for LoadedModel {
@@ -69,18 +88,19 @@ pub struct Verification {
 }
 
 impl ModelStore {
-    /// The models inside this binary.
+    /// The models inside this binary, for the default engine: the best kernels of this processor, one thread,
+    /// [`EngineChoice::Auto`].
     ///
     /// # Errors
     /// [`ModelsError::NotEmbedded`] when it was built without the feature `embedded-models`.
     pub fn embedded() -> Result<ModelStore, ModelsError> {
         #[cfg(feature = "embedded-models")]
-        return Ok(ModelStore { catalogue: Catalogue::parse(embedded::CATALOGUE)?, place: Place::Binary });
+        return Ok(ModelStore::new(Catalogue::parse(embedded::CATALOGUE)?, Place::Binary));
         #[cfg(not(feature = "embedded-models"))]
         Err(ModelsError::NotEmbedded)
     }
 
-    /// The models of a folder that holds a `catalogue.toml`.
+    /// The models of a folder that holds a `catalogue.toml`, for the default engine.
     ///
     /// The model files are read and checked when they are loaded, not here.
     ///
@@ -89,7 +109,28 @@ impl ModelStore {
     pub fn open(folder: &Path) -> Result<ModelStore, ModelsError> {
         let path = folder.join("catalogue.toml");
         let text = fs::read_to_string(&path).map_err(|source| ModelsError::Read { path, source })?;
-        Ok(ModelStore { catalogue: Catalogue::parse(&text)?, place: Place::Folder(folder.to_owned()) })
+        Ok(ModelStore::new(Catalogue::parse(&text)?, Place::Folder(folder.to_owned())))
+    }
+
+    fn new(catalogue: Catalogue, place: Place) -> ModelStore {
+        ModelStore { catalogue, place, engine: Engine::default(), choice: EngineChoice::default() }
+    }
+
+    /// The same models for another engine: graphs are loaded for `engine`, and where no model is named the variant that
+    /// `choice` asks for is taken.
+    #[must_use]
+    pub fn computed_by(self, engine: Engine, choice: EngineChoice) -> ModelStore {
+        ModelStore { engine, choice, ..self }
+    }
+
+    /// How graphs are computed.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Which variant of a model was asked for.
+    pub fn choice(&self) -> EngineChoice {
+        self.choice
     }
 
     /// The catalogue.
@@ -97,12 +138,29 @@ impl ModelStore {
         &self.catalogue
     }
 
-    /// The card that is taken for `role` when no model is named.
+    /// The card that is taken for `role` when no model is named: the catalogue's default, in the variant for this engine.
     ///
     /// # Errors
-    /// [`ModelsError::NoDefault`].
+    /// [`ModelsError::NoDefault`], and as [`variant_of`](Self::variant_of).
     pub fn default_for(&self, role: Role) -> Result<&ModelCard, ModelsError> {
-        self.catalogue.default_for(role)
+        self.variant(self.catalogue.default_for(role)?)
+    }
+
+    /// The variant of the model called `id` for this engine. `auto` falls back to the variant there is.
+    ///
+    /// # Errors
+    /// [`ModelsError::Unknown`]; [`ModelsError::NoVariant`] when int8 or f32 was asked for and there is none.
+    pub fn variant_of(&self, id: &str) -> Result<&ModelCard, ModelsError> {
+        self.variant(self.catalogue.get(id)?)
+    }
+
+    fn variant<'a>(&'a self, card: &'a ModelCard) -> Result<&'a ModelCard, ModelsError> {
+        let Some(asked) = Precision::asked(self.choice) else {
+            // By the processor, not by the kernels in use: DOORWARD_ISA is for measuring, it must not change the model.
+            return Ok(self.catalogue.variant(card, preferred(Isa::best()).precision).unwrap_or(card));
+        };
+        let none = || ModelsError::NoVariant { model: card.id.clone(), precision: asked };
+        self.catalogue.variant(card, asked).ok_or_else(none)
     }
 
     /// Reads the model called `id` and checks its length and SHA-256.
@@ -116,7 +174,7 @@ impl ModelStore {
         if found != card.sha256 {
             return Err(ModelsError::Hash { file: self.describe(card), expected: card.sha256, found });
         }
-        Ok(LoadedModel { card: card.clone(), bytes, id: ModelId::new(&card.id, card.sha256.0) })
+        Ok(LoadedModel { card: card.clone(), bytes, id: ModelId::new(&card.id, card.sha256.0), engine: self.engine })
     }
 
     /// Checks every file of the catalogue, in its order.

@@ -15,7 +15,7 @@ use tract_onnx::tract_hir::internal::{bail, ensure, format_err};
 use tract_onnx::tract_hir::tract_core::plan;
 
 use super::pixels::{PixelTable, StoredPixels};
-use super::qdq::{self, Quantisation};
+use super::qdq::{self, Quantisation, Step};
 use super::team::Team;
 use super::{Isa, NnError, Tensor, check, float, operator, prelu};
 
@@ -191,6 +191,11 @@ impl Graph {
         &self.input_shape
     }
 
+    /// Whether [`run_pixels`](Graph::run_pixels) can be used.
+    pub fn takes_pixels(&self) -> bool {
+        self.pixels.is_some()
+    }
+
     /// Who computes it and in which numbers, for reports.
     pub fn engine_name(&self) -> &'static str {
         match self.precision {
@@ -355,6 +360,20 @@ struct Planned {
     float_nodes: Vec<String>,
 }
 
+/// What fusing made of a graph's nodes.
+struct Fusing {
+    steps: HashMap<String, Arc<Step>>,
+    entry: Entry,
+    float_nodes: Vec<String>,
+}
+
+impl Fusing {
+    /// Nothing is fused.
+    fn none() -> Fusing {
+        Fusing { steps: HashMap::new(), entry: Entry::Float, float_nodes: Vec::new() }
+    }
+}
+
 impl Planned {
     fn new(
         mut onnx: &[u8],
@@ -374,27 +393,46 @@ impl Planned {
         let output_names: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
         ensure!(!output_names.is_empty(), "the graph has no output");
 
-        let (mut entry, mut precision, mut float_nodes) = (Entry::Float, Precision::Float, Vec::new());
-        let mut steps = HashMap::new();
-        if let Some(fused) = qdq::fuse(graph) {
-            *graph = fused.graph;
-            (precision, float_nodes, steps) = (Precision::Int8, fused.float_nodes, fused.steps);
-            if let Some(quantisation) = fused.input {
-                ensure!(input_shape.len() == 4 && input_shape[0] == 1, "the input is one picture, not {input_shape:?}");
-                let mut stored = pixels.map(|pixels| pixels.stored(&quantisation));
-                let mut order: Vec<usize> = (0..input_shape[1]).collect();
-                if let Some(as_it_is) = stored.as_ref().and_then(StoredPixels::order) {
-                    // The picture goes in as it is; the first layer takes the channels in the picture's order.
-                    for reader in &fused.input_readers {
-                        let step = steps.get_mut(reader).map(Arc::make_mut);
-                        step.ok_or_else(|| format_err!("{reader} is no step"))?.reorder_input(&as_it_is);
-                    }
-                    (order, stored) = (as_it_is, None);
+        let Some(fused) = qdq::fuse(graph) else {
+            return Planned::of(&importer, &proto, Fusing::none(), output_names, input_shape, isa, team);
+        };
+        let original = std::mem::replace(graph, fused.graph);
+        let mut fusing = Fusing { steps: fused.steps, entry: Entry::Float, float_nodes: fused.float_nodes };
+        if let Some(quantisation) = fused.input {
+            ensure!(input_shape.len() == 4 && input_shape[0] == 1, "the input is one picture, not {input_shape:?}");
+            let mut stored = pixels.map(|pixels| pixels.stored(&quantisation));
+            let mut order: Vec<usize> = (0..input_shape[1]).collect();
+            if let Some(as_it_is) = stored.as_ref().and_then(StoredPixels::order) {
+                // The picture goes in as it is; the first layer takes the channels in the picture's order.
+                for reader in &fused.input_readers {
+                    let step = fusing.steps.get_mut(reader).map(Arc::make_mut);
+                    step.ok_or_else(|| format_err!("{reader} is no step"))?.reorder_input(&as_it_is);
                 }
-                entry = Entry::Bytes { quantisation, order, stored, values: Vec::new() };
+                (order, stored) = (as_it_is, None);
             }
+            fusing.entry = Entry::Bytes { quantisation, order, stored, values: Vec::new() };
         }
-        let mut model = importer.model_for_proto_model(&proto)?;
+        Planned::of(&importer, &proto, fusing, output_names.clone(), input_shape, isa, team).or_else(|error| {
+            // What the file says of sizes is known only now; groups that do not work out are left to tract, all of them.
+            log::warn!("computed in float, since its quantised groups do not fit together: {error:#}");
+            proto.graph = Some(original);
+            Planned::of(&importer, &proto, Fusing::none(), output_names, input_shape, isa, team)
+        })
+    }
+
+    /// Imports and optimises a graph, fused or as it stands in the file.
+    fn of(
+        importer: &tract_onnx::Onnx,
+        proto: &ModelProto,
+        fusing: Fusing,
+        output_names: Vec<String>,
+        input_shape: &[usize],
+        isa: Isa,
+        team: &Arc<Team>,
+    ) -> TractResult<Planned> {
+        let Fusing { steps, entry, float_nodes } = fusing;
+        let precision = if steps.is_empty() { Precision::Float } else { Precision::Int8 };
+        let mut model = importer.model_for_proto_model(proto)?;
         let graph = proto.graph.as_ref().ok_or_else(|| format_err!("the file holds no graph"))?;
         ensure!(model.inputs.len() == 1, "the graph has {} inputs, one is expected", model.inputs.len());
         operator::bind(&mut model, &steps, isa, team);

@@ -135,44 +135,6 @@ pub enum NnError {
     },
 }
 
-/// Who computes, and in which precision; a report for people and benchmarks.
-pub const ENGINE: &str = "tract f32";
-
-/// The best instruction set of this CPU that matters for inference, such as `x86-64 avx512vnni` or `aarch64 dotprod`.
-///
-/// It is a report for people and benchmarks; the engine chooses its kernels by its own detection.
-pub fn isa() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512vnni") {
-            "x86-64 avx512vnni"
-        } else if is_x86_feature_detected!("avx512f") {
-            "x86-64 avx512f"
-        } else if is_x86_feature_detected!("avxvnni") {
-            "x86-64 avxvnni"
-        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            "x86-64 avx2"
-        } else {
-            "x86-64 sse2"
-        }
-    }
-    #[cfg(target_arch = "aarch64")]
-    {
-        use std::arch::is_aarch64_feature_detected;
-        if is_aarch64_feature_detected!("i8mm") {
-            "aarch64 i8mm"
-        } else if is_aarch64_feature_detected!("dotprod") {
-            "aarch64 dotprod"
-        } else {
-            "aarch64 neon"
-        }
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    {
-        std::env::consts::ARCH
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,11 +152,5 @@ mod tests {
     fn debug_shows_no_values() {
         let secret = Tensor::new(vec![1], vec![0.123_456]).unwrap();
         assert_eq!(format!("{secret:?}"), "Tensor [1]");
-    }
-
-    #[test]
-    fn isa_names_the_architecture_it_was_built_for() {
-        let arch = if cfg!(target_arch = "x86_64") { "x86-64" } else { std::env::consts::ARCH };
-        assert!(isa().starts_with(arch), "{}", isa());
     }
 }

@@ -296,7 +296,7 @@ fn a_changed_model_file_is_refused_by_name_and_hash() {
     let folder = models.display().to_string();
     let verify = place.run(&["--models", &folder, "models", "verify"]);
     assert!(verify.code == 3 && verify.out.contains("REFUSED mobilefacenet-arcface-192"), "{verify:?}");
-    let said = place.run(&["--models", &folder, "verify", &obama("2009.jpg"), &obama("2010.jpg")]);
+    let said = place.run(&["--models", &folder, "verify", "--engine", "f32", &obama("2009.jpg"), &obama("2010.jpg")]);
     assert_eq!(said.code, 3, "{said:?}");
     for part in [
         "mobilefacenet-arcface-192.onnx",
@@ -322,7 +322,7 @@ fn a_broken_model_file_with_a_fitting_hash_is_refused_by_node_or_tensor() {
             .replace(&Digest::of(&sound).to_string(), &Digest::of(bytes).to_string())
             .replace(&format!("bytes = {}\n", sound.len()), &format!("bytes = {}\n", bytes.len()));
         fs::write(&catalogue, text).unwrap();
-        place.run(&["--models", &folder, "embed", &picture("portrait.jpg")])
+        place.run(&["--models", &folder, "embed", "--engine", "f32", &picture("portrait.jpg")])
     };
     assert_eq!(embed(&sound).code, 0);
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod commands;
+mod engine;
 mod events;
 mod service;
 
@@ -52,7 +53,11 @@ impl Place {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
         command.args(arguments).env_remove("STATE_DIRECTORY").env_remove("CREDENTIALS_DIRECTORY");
-        command.env_remove("RUST_LOG").env_remove("XDG_DATA_HOME").env("HOME", self.0.path());
+        command
+            .env_remove("RUST_LOG")
+            .env_remove("DOORWARD_ISA")
+            .env_remove("XDG_DATA_HOME")
+            .env("HOME", self.0.path());
         command
     }
 

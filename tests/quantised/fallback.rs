@@ -109,3 +109,16 @@ fn odd_bounds() {
     });
     run("bounds in a row", &mut net, &[&y]).agrees_to_a_step(STEP);
 }
+/// The addition of one value a channel that a network computes itself.
+#[test]
+fn an_addition_of_another_size() {
+    let (mut net, y) = about(|net, y| {
+        let y = net.rounded(y, STEP, U128);
+        let mean = net.node("GlobalAveragePool", &[&y], vec![]);
+        let mean = net.rounded(&mean, STEP, U128);
+        let gate = net.conv(&mean, &Conv::new(20, 20, 1));
+        let gate = net.rounded(&gate, STEP, U128);
+        net.node("Add", &[&y, &gate], vec![])
+    });
+    run("broadcast", &mut net, &[&y]).agrees_to_a_step(STEP);
+}
