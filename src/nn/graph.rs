@@ -286,6 +286,8 @@ impl Graph {
         feed: Feed<'_, impl FnOnce(&mut [f32])>,
         profile: Option<&mut Profile>,
     ) -> TractResult<Vec<Tensor>> {
+        // Helpers wake up while the input is written.
+        let awake = self.team.wake();
         // After a run that failed half-way the engine may still hold the buffer; then this makes a new one.
         let mut buffer = Arc::make_mut(&mut self.input).try_as_plain_ram_mut()?;
         if let Feed::Pixels(picture) = &feed {
@@ -310,7 +312,6 @@ impl Graph {
             }
             (Entry::Float, Feed::Pixels(_), None) => bail!("it was not loaded for pictures"),
         }
-        let awake = self.team.wake();
         let inputs = tvec!(self.input.clone().into_tvalue());
         let run = || match profile {
             None => self.state.run(inputs),

@@ -7,7 +7,7 @@ use tract_onnx::tract_hir::internal::*;
 use super::Isa;
 use super::int8::{Conv, Enlarge, Grid, MaxPool, Output, PlannedConv, round_to_byte};
 use super::qdq::{NODE_TYPE, Quantisation, Step};
-use super::team::Team;
+use super::team::{MAX_PARTS, Team};
 
 /// Makes `onnx` accept fused nodes; [`bind`] then tells them what to do.
 pub(super) fn register(onnx: &mut tract_onnx::Onnx) {
@@ -379,7 +379,7 @@ impl Int8 {
         let units = conv.units();
         let parts = match self.team.threads() {
             1 => 1,
-            threads => (2 * threads).min(units),
+            threads => threads.min(MAX_PARTS).min(units),
         };
         let output = Parts { start: output.as_mut_ptr(), len: output.len() };
         self.team.run(parts, &|part, scratch| {

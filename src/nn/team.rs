@@ -10,9 +10,10 @@ use super::int8::Aligned;
 
 /// A fixed number of threads, the caller's among them, that share the parts of one operator after the other.
 ///
-/// Work is handed out by one atomic word: the number of the job, how many parts it has, which is next. A thread takes a part by
-/// counting that word up; the caller takes parts as well and waits until all are done, so a helper that still sleeps costs
-/// nothing but its help. Helpers spin while an inference is under way (its operators follow each other within microseconds) and
+/// Work is handed out by one atomic word: the number of the job and which of its parts are still to be had. A thread takes the
+/// part of its own number if it can, so that the same rows of a picture stay in the same processor's cache from operator to
+/// operator, and any other after that; the caller takes parts as well and waits until all are done, so a helper that still
+/// sleeps costs nothing but its help. Helpers spin while an inference is under way (its operators follow each other within microseconds) and
 /// sleep in between.
 pub(super) struct Team {
     shared: Arc<Shared>,
@@ -33,7 +34,7 @@ unsafe impl Sync for Scratch {}
 type Job = dyn Fn(usize, &mut ScratchBytes) + Sync;
 
 struct Shared {
-    /// Number of the job (32 bits), its parts (16), the next part (16).
+    /// Number of the job (32 bits), its parts that nobody has taken (32).
     claims: AtomicU64,
     done: AtomicU32,
     job: UnsafeCell<Option<*const Job>>,
@@ -50,8 +51,11 @@ unsafe impl Sync for Shared {}
 // SAFETY: the pointer in `job` refers to a `Sync` closure and is used only while its owner waits in `Team::run`.
 unsafe impl Send for Shared {}
 
+/// The most parts of a job, hence threads that are of use.
+pub(super) const MAX_PARTS: usize = 32;
+
 /// How long a helper looks for work before it sleeps, once the inference is over.
-const IDLE_SPINS: u32 = 64;
+const IDLE_SPINS: u32 = 2048;
 /// After so many looks at the clock of nothing happening a spinning thread lets others run.
 const SPINS_BEFORE_YIELD: u32 = 1 << 12;
 
@@ -78,7 +82,8 @@ impl Team {
         };
         for number in 1..threads {
             let shared = team.shared.clone();
-            let helper = thread::Builder::new().name(format!("inference-{number}")).spawn(move || shared.help())?;
+            let helper =
+                thread::Builder::new().name(format!("inference-{number}")).spawn(move || shared.help(number))?;
             team.sleepers.push(helper.thread().clone());
             team.helpers.push(helper);
         }
@@ -102,10 +107,10 @@ impl Team {
     /// Calls `job` once for every part below `parts`, on all threads, and returns when all are done.
     ///
     /// # Panics
-    /// When `job` does, when another thread is in here, or with more than 65,535 parts.
+    /// When `job` does, when another thread is in here, or with more than 32 parts.
     pub(super) fn run(&self, parts: usize, job: &(dyn Fn(usize, &mut ScratchBytes) + Sync)) {
         let shared = &*self.shared;
-        assert!(parts <= usize::from(u16::MAX), "parts fit 16 bits");
+        assert!(parts <= MAX_PARTS, "parts fit 32 bits");
         assert!(!shared.busy.swap(true, Ordering::Acquire), "a team works on one job at a time");
         // Freed on every way out, a panic of the job too.
         let _busy = Busy(shared);
@@ -124,8 +129,8 @@ impl Team {
         }
         shared.done.store(0, Ordering::Relaxed);
         let number = (shared.claims.load(Ordering::Relaxed) >> 32).wrapping_add(1) & u64::from(u32::MAX);
-        shared.claims.store(number << 32 | (parts as u64) << 16, Ordering::Release);
-        while let Some(part) = shared.claim() {
+        shared.claims.store(number << 32 | ((1 << parts) - 1), Ordering::Release);
+        while let Some(part) = shared.claim(0) {
             shared.work(part, scratch);
         }
         let mut spins = 0;
@@ -168,16 +173,18 @@ impl Drop for Busy<'_> {
 }
 
 impl Shared {
-    /// Takes the next part of the present job.
-    fn claim(&self) -> Option<usize> {
+    /// Takes a part of the present job: `own` if it is to be had, else the first that is.
+    fn claim(&self, own: usize) -> Option<usize> {
         let mut claims = self.claims.load(Ordering::Acquire);
         loop {
-            let (parts, next) = (claims >> 16 & 0xffff, claims & 0xffff);
-            if next >= parts {
+            let free = claims & u64::from(u32::MAX);
+            if free == 0 {
                 return None;
             }
-            match self.claims.compare_exchange_weak(claims, claims + 1, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Some(next as usize),
+            let part = if free >> own & 1 == 1 { own } else { free.trailing_zeros() as usize };
+            match self.claims.compare_exchange_weak(claims, claims & !(1 << part), Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return Some(part),
                 Err(now) => claims = now,
             }
         }
@@ -193,11 +200,11 @@ impl Shared {
         self.done.fetch_add(1, Ordering::Release);
     }
 
-    fn help(&self) {
+    fn help(&self, number: usize) {
         let mut scratch = Aligned::default();
         let mut spins = 0;
         while !self.stop.load(Ordering::Acquire) {
-            if let Some(part) = self.claim() {
+            if let Some(part) = self.claim(number) {
                 self.work(part, &mut scratch);
                 spins = 0;
             } else if self.awake.load(Ordering::Acquire) || spins < IDLE_SPINS {
