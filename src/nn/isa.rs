@@ -1,4 +1,7 @@
 //! The processor families that have int8 kernels of their own, and which of them this processor can run.
+//!
+//! 32-bit ARM has none: its NEON intrinsics are not stable in Rust, so it runs the portable kernels, and `auto` takes the float
+//! models there.
 
 use std::fmt;
 use std::str::FromStr;
