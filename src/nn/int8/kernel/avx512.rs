@@ -228,54 +228,12 @@ impl Finish<'_> {
                 (SlopeOrder::None, true, true) => {
                     self.with::<R, V, 0, true, false>(sums, residual, residual_stride, store)
                 }
-                _ => self.any::<R, V>(sums, residual, residual_stride, store),
+                _ => self.with::<R, V, 2, true, true>(sums, residual, residual_stride, store),
             }
         }
     }
 
-    /// The combinations that are rarer.
-    #[inline(always)]
-    unsafe fn any<const R: usize, const V: usize>(
-        &self,
-        sums: [[__m512i; V]; R],
-        residual: Option<*const u8>,
-        residual_stride: usize,
-        store: impl Fn(usize, [__m512; V]),
-    ) {
-        let c = self.constants;
-        // SAFETY: every lane has its constants; the residual is there when asked for.
-        unsafe {
-            for (r, sums) in sums.into_iter().enumerate() {
-                let mut values = [_mm512_setzero_ps(); V];
-                for v in 0..V {
-                    let at = self.lane + 16 * v;
-                    let mut x = self.scale(sums[v], at);
-                    if c.order == SlopeOrder::Before {
-                        x = leak(x, c.slopes.as_ptr().add(at));
-                    }
-                    if let (Some(scale), Some(residual)) = (c.residual, residual) {
-                        x = add_residual::<V>(
-                            x,
-                            residual.add(r * residual_stride),
-                            v,
-                            scale.zero,
-                            scale.multiplier,
-                            self.natural,
-                        );
-                    }
-                    if c.order == SlopeOrder::After {
-                        x = leak(x, c.slopes.as_ptr().add(at));
-                    }
-                    if !c.shift.is_empty() {
-                        x = _mm512_add_ps(x, _mm512_loadu_ps(c.shift.as_ptr().add(at)));
-                    }
-                    values[v] = x;
-                }
-                store(r, values);
-            }
-        }
-    }
-
+    /// `LEAK` 0: none, 1: before the residual, 2: as the constants say, and so for residual and shift.
     #[inline(always)]
     unsafe fn with<const R: usize, const V: usize, const LEAK: u8, const RESIDUAL: bool, const SHIFT: bool>(
         &self,
@@ -292,7 +250,7 @@ impl Finish<'_> {
                 for v in 0..V {
                     let at = self.lane + 16 * v;
                     let mut x = self.scale(sums[v], at);
-                    if LEAK == 1 {
+                    if LEAK == 1 || (LEAK == 2 && c.order == SlopeOrder::Before) {
                         x = leak(x, c.slopes.as_ptr().add(at));
                     }
                     if RESIDUAL && let (Some(scale), Some(residual)) = (c.residual, residual) {
@@ -305,7 +263,10 @@ impl Finish<'_> {
                             self.natural,
                         );
                     }
-                    if SHIFT {
+                    if LEAK == 2 && c.order == SlopeOrder::After {
+                        x = leak(x, c.slopes.as_ptr().add(at));
+                    }
+                    if SHIFT && (LEAK != 2 || !c.shift.is_empty()) {
                         x = _mm512_add_ps(x, _mm512_loadu_ps(c.shift.as_ptr().add(at)));
                     }
                     values[v] = x;
@@ -507,11 +468,7 @@ unsafe fn whole_chunks<const R: usize, const LEAK: u8, const RESIDUAL: bool, con
                 Finish { constants: &packed.constants, lane, bias: packed.constants.bias[0].as_ptr(), natural: false };
             let residual = residual.map(|residual| residual.add(chunk));
             let store = |r: usize, values| pack::<4>(values, packed.constants.range, bytes.add(r * len + chunk));
-            if LEAK == 2 {
-                finish.any::<R, 4>(sums, residual, len, store);
-            } else {
-                finish.with::<R, 4, LEAK, RESIDUAL, SHIFT>(sums, residual, len, store);
-            }
+            finish.with::<R, 4, LEAK, RESIDUAL, SHIFT>(sums, residual, len, store);
         }
         lane += CHUNK;
         if lane == packed.patterns * CHUNK {
@@ -551,7 +508,7 @@ unsafe fn broken_chunks<const R: usize>(
                 Output::Int8(bytes) => {
                     let mut made = [[0u8; CHUNK]; R];
                     let place: *mut u8 = made.as_mut_ptr().cast();
-                    finish.any::<R, 4>(sums, residual, CHUNK, |r, values| {
+                    finish.with::<R, 4, 2, true, true>(sums, residual, CHUNK, |r, values| {
                         pack::<4>(values, packed.constants.range, place.add(r * CHUNK));
                     });
                     for (r, made) in made.iter().enumerate().take(wanted) {
@@ -561,7 +518,7 @@ unsafe fn broken_chunks<const R: usize>(
                 Output::Float(values) => {
                     let mut made = [[0f32; CHUNK]; R];
                     let place: *mut f32 = made.as_mut_ptr().cast();
-                    finish.any::<R, 4>(sums, residual, CHUNK, |r, values| {
+                    finish.with::<R, 4, 2, true, true>(sums, residual, CHUNK, |r, values| {
                         for (v, value) in values.into_iter().enumerate() {
                             for (lane, part) in lanes(value).into_iter().enumerate() {
                                 _mm_storeu_ps(place.add(r * CHUNK + 16 * lane + 4 * v), part);
