@@ -21,7 +21,6 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from quantise.build import SEED, calibration, prepare, quantise  # noqa: E402
 from quantise.card import cards  # noqa: E402
 from quantise.crops import people  # noqa: E402
-from quantise.recipe import Steps  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 MODELS = ["mobilefacenet-arcface-192", "yunet-2023mar"]
@@ -38,8 +37,6 @@ def arguments():
     parser.add_argument("--model", action="append", metavar="ID", help=f"which models (default: {', '.join(MODELS)})")
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="where the int8 files go (default: the folder of --models)")
     parser.add_argument("--seed", type=int, default=SEED, help="draws the people and the scenes (default: %(default)s)")
-    parser.add_argument("--without-offsets", action="store_true",
-                        help="a file for engines that have no use for offsets, such as OpenVINO; a little farther from float")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file that is there has other bytes")
     given = parser.parse_args()
     if given.doorward is None:
@@ -54,7 +51,7 @@ def main():
     differing = False
     for card in cards(given.models, given.model or MODELS):
         pictures, _ = calibration(card, given.doorward, paths, given.seed)
-        made = quantise(card, prepare(card, pictures), Steps(offsets=not given.without_offsets))
+        made = quantise(card, prepare(card, pictures))
         file = out / f"{card.path.stem}-int8.onnx"
         note = ""
         if given.check:

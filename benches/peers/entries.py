@@ -45,9 +45,6 @@ class Files:
 
     f32: pathlib.Path
     int8: pathlib.Path
-    """Quantised by the whole recipe, per-channel offsets included."""
-    plain_int8: pathlib.Path | None
-    """The same without offsets, which other engines can fuse."""
 
 
 def entries(files: Files, cache: pathlib.Path, infer: pathlib.Path | str, output_name: str, families: list[str]) -> list[Entry]:
@@ -68,14 +65,6 @@ def entries(files: Files, cache: pathlib.Path, infer: pathlib.Path | str, output
         python("OpenVINO default", "its choice", "openvino", files.f32),
         python("OpenVINO int8", "int8", "openvino", files.int8),
         python("OpenVINO int8, rest f32", "int8", "openvino", files.int8, "--precision", "f32"),
-    ]
-    if files.plain_int8:
-        made += [
-            python("onnxruntime int8, plain file", "int8", "onnxruntime", files.plain_int8),
-            python("OpenVINO int8, plain file", "int8", "openvino", files.plain_int8),
-            python("OpenVINO int8, rest f32, plain file", "int8", "openvino", files.plain_int8, "--precision", "f32"),
-        ]
-    made += [
         python("ncnn f32", "f32", "ncnn", files.f32, "--cache", cache),
         tflite(python, files.f32, cache, output_name),
         rust("tract f32", "f32", files.f32, "--stock"),

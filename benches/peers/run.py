@@ -27,8 +27,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", choices=MODELS, default="arcface")
     parser.add_argument("--size", metavar="WxH", help="of the input in pixels (default: 112x112 for arcface, 320x320 for yunet)")
     parser.add_argument("--int8", type=pathlib.Path, metavar="FILE", help="the quantised model (default: models/MODEL-int8.onnx)")
-    parser.add_argument("--plain-int8", type=pathlib.Path, metavar="FILE",
-                        help="the model quantised without per-channel offsets, which other engines fuse: more rows for them")
     parser.add_argument("--pictures", type=pathlib.Path, metavar="DIR", help="other inputs: aligned crops, or frames")
     parser.add_argument("--threads", type=int, choices=(1, 2), default=1)
     parser.add_argument("--cores", metavar="N,M", help="the processor cores to use (default: the last as many as threads)")
@@ -66,7 +64,7 @@ def main() -> None:
     width, height = map(int, (options.size or size).split("x"))
     shape = [1, 3, height, width]
     f32 = ROOT / "models" / f"{name}.onnx"
-    files = entries.Files(f32, resolved(options.int8) or f32.with_name(f"{name}-int8.onnx"), resolved(options.plain_int8))
+    files = entries.Files(f32, resolved(options.int8) or f32.with_name(f"{name}-int8.onnx"))
     clock = options.clock or ("cpu" if options.threads == 1 else "wall")
     if clock == "cpu" and options.threads > 1:
         sys.exit("--clock cpu adds up the threads' times: it is of use with one thread only")

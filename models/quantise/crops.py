@@ -29,6 +29,8 @@ def people(folder, seed):
     for path in sorted(p for p in pathlib.Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES):
         at_top = path.parent == pathlib.Path(folder)
         groups.setdefault(path if at_top else path.parent, []).append(path)
+    if not groups:
+        raise SystemExit(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))}): a folder with a folder of pictures a person is expected")
     draw = random.Random(seed)
     chosen = [draw.choice(group) for group in groups.values()]
     draw.shuffle(chosen)
@@ -107,4 +109,6 @@ def crops_of(binary, paths, wanted=None, working_px=None):
                 crops.append(align(picture, face["landmarks"]))
         if wanted is not None and len(kept) == wanted:
             break
+    if not crops:
+        raise SystemExit(f"no face was found in any of {len(paths)} pictures")
     return kept, np.stack(crops)

@@ -59,8 +59,13 @@ class Node:
     @property
     def pointwise(self):
         """1x1, dense, unpadded: an offset of its input is a constant of its output."""
-        plain = self.attributes.get("group", 1) == 1 and not any(self.attributes.get("pads", []))
+        plain = self.attributes.get("group", 1) == 1 and not self.padded
         return self.op == "Conv" and self.weight.shape[2:] == (1, 1) and plain
+
+    @property
+    def padded(self):
+        """Whether a convolution reads beyond the edge."""
+        return any(self.attributes.get("pads", [])) or self.attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
 
     @property
     def geometry(self):
