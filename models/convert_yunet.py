@@ -1,61 +1,22 @@
 """YuNet as the OpenCV Zoo ships it (weights in blocks of 8-bit integers) to a plain float graph for any input size.
 
-Neither tract nor onnxruntime runs blocked dequantisation. Each constant is worked out once, (q - zero point) * scale with the scale
-repeated along its axis, and stored as float. Shapes written for 640x640 are dropped, so that every multiple of 32 works.
+Shapes written for 640x640 are dropped, so that every multiple of 32 works.
 """
 
-import numpy as np
 import onnx
-from onnx import helper, numpy_helper
 
-OPSET = 13  # the newest that the remaining operators need
-
-
-def dequantise(node, q, scale, zero_point):
-    """DequantizeLinear on constants, blocked (opset 21), per axis or per tensor."""
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    axis, block = attributes.get("axis", 1), attributes.get("block_size", 0)
-    if block:
-        length = q.shape[axis]
-        scale, zero_point = (np.repeat(v, block, axis=axis).take(range(length), axis=axis) for v in (scale, zero_point))
-    elif scale.ndim == 1 and q.ndim > 1:
-        along = [-1 if i == axis else 1 for i in range(q.ndim)]
-        scale, zero_point = scale.reshape(along), zero_point.reshape(along)
-    return ((q.astype(np.float32) - zero_point.astype(np.float32)) * scale.astype(np.float32)).astype(np.float32)
+import blocked
 
 
 def convert(data):
     """The bytes of the float model."""
-    model = onnx.load_from_string(data)
-    graph = model.graph
-    constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
-    folded, kept = set(), []
-    for node in graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0] in constants:
-            q, scale = (constants[name] for name in node.input[:2])
-            zero_point = constants[node.input[2]] if len(node.input) > 2 else np.zeros_like(scale)
-            constants[node.output[0]] = dequantise(node, q, scale, zero_point)
-            folded.add(node.output[0])
-        elif node.op_type == "Reshape" and node.input[0] in folded:
-            shape = constants[node.input[1]]
-            constants[node.output[0]] = constants[node.input[0]].reshape(shape)
-            folded.add(node.output[0])
-        else:
-            kept.append(node)
-
-    used = sorted({name for node in kept for name in node.input if name in constants})
-    inputs = [i for i in graph.input if i.name not in constants]
+    graph = onnx.load_from_string(data).graph
+    nodes, constants, inputs = blocked.fold(graph)
     for value in inputs:
         for axis, symbol in ((2, "height"), (3, "width")):
             value.type.tensor_type.shape.dim[axis].dim_param = symbol
     for value in graph.output:
         value.type.tensor_type.shape.dim[1].dim_param = f"cells_{value.name.rpartition('_')[2]}"
-    initialisers = [numpy_helper.from_array(np.ascontiguousarray(constants[name]), name) for name in used]
-    made = helper.make_model(
-        helper.make_graph(kept, "yunet", inputs, graph.output, initialisers),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=7,
-        producer_name="doorward models/build.py",
-    )
+    made = blocked.assemble("yunet", nodes, constants, inputs, graph.output)
     onnx.checker.check_model(made, full_check=True)
     return made.SerializeToString(deterministic=True)

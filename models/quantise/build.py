@@ -26,9 +26,15 @@ def calibration(card, binary, paths, seed):
 
 
 def global_tail(network):
-    """The convolutions whose output is one pixel: they cost next to nothing, and their error goes to the output undiminished."""
+    """The convolutions whose output is one pixel: they cost next to nothing, and their error goes to the output undiminished.
+
+    Not so where they hold most of the weights, as a fully connected layer over large feature maps does: reading them is what
+    takes time then.
+    """
     known = shapes(network)
-    return [c.output for c in network.convolutions() if known.get(c.output, (0, 0, 0, 0))[2:] == (1, 1)]
+    tail = [c for c in network.convolutions() if known.get(c.output, (0, 0, 0, 0))[2:] == (1, 1)]
+    weights = sum(c.weight.size for c in network.convolutions())
+    return [c.output for c in tail] if 2 * sum(c.weight.size for c in tail) < weights else []
 
 
 def prepare(card, pictures):
@@ -48,9 +54,9 @@ def quantise(card, prepared, steps=Steps(), activations=True):
     network = make()
     plan = Plan(network, global_tail(network) if steps.float_tail else ())
     ranges = equalise(plan, ranges, steps)
-    rounders = quantisers(plan, ranges, steps, card.pixels()) if activations else {}
-    if not steps.offsets and activations and rounders[network.input.name].offset is not None:
-        del rounders[network.input.name]  # the first convolution reads floats, as without an offset pixels would be lost
+    rounders = quantisers(plan, ranges, steps, card.pixels(network.centre)) if activations else {}
+    if not steps.offsets and activations and rounders[network.entry].offset is not None:
+        del rounders[network.entry]  # the first convolution reads floats, as without an offset pixels would be lost
     if steps.correct_bias:
         correct_biases(plan, rounders, inputs[:BIAS_PICTURES], last=card.role == "recogniser")
     return emit(plan, rounders).SerializeToString(deterministic=True)

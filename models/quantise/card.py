@@ -30,13 +30,13 @@ class Card:
         values = (ordered.astype(np.float32) - np.array(self.mean, np.float32)) * np.float32(self.scale)
         return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
-    def pixels(self):
-        """The quantiser of the input, whose integer is pixel - 128 and loses nothing.
+    def pixels(self, centre=0.0):
+        """The quantiser of the input less `centre` (one value, or one a channel), whose integer is pixel - 128 and loses nothing.
 
-        The value (q + 128 - mean) * scale has the zero point mean - 128 where that is an integer of 8 bits. Otherwise the rest
+        The value (q + 128 - mean) * scale - centre has, with centre / scale as part of the mean, the zero point mean - 128 where that is an integer of 8 bits. Otherwise the rest
         becomes an offset: with a mean of 127.5 there is no integer for 0.
         """
-        zero_points = np.array(self.mean) - 128
+        zero_points = np.array(self.mean) + np.asarray(centre) / self.scale - 128
         whole = np.unique(zero_points).size == 1 and float(zero_points[0]).is_integer() and -128 <= zero_points[0] <= 127
         if whole:
             return Quantiser(np.float32(self.scale), int(zero_points[0]))

@@ -4,7 +4,7 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 from .network import assemble
-from .recipe import quantise_weights
+from .recipe import Quantiser, quantise_weights
 
 
 def emit(plan, quantisers):
@@ -21,6 +21,10 @@ def emit(plan, quantisers):
         tensor = network.input.name
         names[tensor] = rounding(tensor, quantisers[tensor], tensor in carried, pieces)
     for node in network.nodes:
+        if node is network.centring and node.output in carried:
+            # Centre and offset in one subtraction: what is left of the input is its integer.
+            names[node.output] = centred_rounding(node, quantisers[node.output], pieces)
+            continue
         if node.output in integers:
             pieces.append(integer_convolution(node, names, bias_with_offsets(plan, node, carried), pieces))
         else:
@@ -83,6 +87,13 @@ def rounding(tensor, quantiser, carried, pieces):
         return f"{tensor}.dq"
     pieces.append((operator("Add", [f"{tensor}.dq", offset.name], f"{tensor}.rounded"), []))
     return f"{tensor}.rounded"
+
+
+def centred_rounding(centring, quantiser, pieces):
+    """As `rounding` of what a Sub of the network makes, with an offset that is carried."""
+    centre = centring.constants[1].astype(np.float64)
+    from_input = Quantiser(quantiser.scale, quantiser.zero_point, (centre.reshape(-1) + quantiser.offset).astype(np.float32))
+    return rounding(centring.inputs[0], from_input, True, pieces)
 
 
 def integer_convolution(node, names, bias, pieces):

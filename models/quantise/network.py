@@ -57,10 +57,14 @@ class Node:
         return self.op == "Conv" and self.weight.shape[1] == 1 and self.attributes.get("group", 1) == self.weight.shape[0]
 
     @property
+    def unpadded(self):
+        """A dense convolution without padding: an offset of its input is a constant of its output."""
+        return self.op == "Conv" and self.attributes.get("group", 1) == 1 and not self.padded
+
+    @property
     def pointwise(self):
-        """1x1, dense, unpadded: an offset of its input is a constant of its output."""
-        plain = self.attributes.get("group", 1) == 1 and not self.padded
-        return self.op == "Conv" and self.weight.shape[2:] == (1, 1) and plain
+        """1x1, dense, unpadded."""
+        return self.unpadded and self.weight.shape[2:] == (1, 1)
 
     @property
     def padded(self):
@@ -127,6 +131,22 @@ class Network:
 
     def producer(self, tensor):
         return next((node for node in self.nodes if tensor in node.outputs), None)
+
+    @property
+    def centring(self):
+        """The node that takes the padding's value off the input (simplify.centre_input), if there is one."""
+        readers = self.readers(self.input.name)
+        return readers[0] if [node.op for node in readers] == ["Sub"] and 1 in readers[0].constants else None
+
+    @property
+    def entry(self):
+        """The tensor of pixels that the first convolutions read: the input, or what is behind its centring."""
+        return self.centring.output if self.centring else self.input.name
+
+    @property
+    def centre(self):
+        """The value of the input for which the 0 of `entry` stands, one or one a channel."""
+        return self.centring.constants[1].astype(np.float64).reshape(-1) if self.centring else np.zeros(1)
 
     def is_output(self, tensor):
         return any(value.name == tensor for value in self.outputs)

@@ -81,7 +81,7 @@ class Plan:
             elif behind.op == "Add" and behind.output not in adding and node.op in {"Conv"} | ACTIVATIONS:
                 inside.add(node.output)
                 adding.add(behind.output)
-        made = [self.network.input.name] + [n.output for n in self.network.nodes if n.op in {"Conv", "Add"} | ACTIVATIONS]
+        made = [self.network.entry] + [n.output for n in self.network.nodes if n.op in {"Conv", "Add"} | ACTIVATIONS]
         return [t for t in made if t not in inside and self.leads_to_integers(t)]
 
     def leads_to_integers(self, tensor):
@@ -163,8 +163,8 @@ def bounded_below(values):
 
 
 def quantisers(plan, ranges, steps, pixels):
-    """A quantiser for each tensor of the plan; `pixels` is that of the input."""
-    made = {plan.network.input.name: pixels}
+    """A quantiser for each tensor of the plan; `pixels` is that of the network's entry."""
+    made = {plan.network.entry: pixels}
     for tensor in plan.tensors:
         if tensor in made:
             continue
@@ -173,7 +173,7 @@ def quantisers(plan, ranges, steps, pixels):
         passed_on = any(node.op in PASSING for node in plan.network.readers(tensor))
         if low.min() >= 0:  # behind a Relu: real 0, and with it the padding, is the integer -128
             made[tensor] = Quantiser(np.float32(high.max() / 255), -128)
-        elif steps.offsets and not passed_on and all(n.op == "Add" or n.pointwise for n in direct):
+        elif steps.offsets and not passed_on and all(n.op == "Add" or n.unpadded for n in direct):
             made[tensor] = Quantiser(np.float32((high - low).max() / 255), 0, ((low + high) / 2).astype(np.float32))
         else:  # real 0 is the integer 0: padding stays what it is
             made[tensor] = Quantiser(np.float32(np.maximum(-low, high).max() / 127))
