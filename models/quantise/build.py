@@ -58,5 +58,5 @@ def quantise(card, prepared, steps=Steps(), activations=True):
     if not steps.offsets and activations and rounders[network.entry].offset is not None:
         del rounders[network.entry]  # the first convolution reads floats, as without an offset pixels would be lost
     if steps.correct_bias:
-        correct_biases(plan, rounders, inputs[:BIAS_PICTURES], last=card.role == "recogniser")
+        correct_biases(plan, rounders, inputs[:BIAS_PICTURES], last=card.role == "recogniser", fit_rounding=steps.fit_rounding)
     return emit(plan, rounders).SerializeToString(deterministic=True)

@@ -9,6 +9,7 @@ from onnxruntime.quantization.calibrate import CalibrationDataReader, MinMaxCali
 
 from .network import ACTIVATIONS, Node, run_node, session
 from .recipe import quantise_weights
+from .rounding import fit_weights, fits
 
 
 class Inputs(CalibrationDataReader):
@@ -43,12 +44,12 @@ def channel_ranges(network, inputs):
     return {tensor: (found.range_value[0].ravel(), found.range_value[1].ravel()) for tensor, found in data.items()}
 
 
-def correct_biases(plan, quantisers, batch, last):
+def correct_biases(plan, quantisers, batch, last, fit_rounding=False):
     """Moves each bias, first to last, so that the mean of every channel is that of the float network; in place.
 
     Rounding weights and activations shifts means, and the shifts add up over fifty layers. Each layer is corrected with all before
     it rounded and corrected already. `batch`: N x C x H x W. `last`: also those that make the outputs, which is wrong for a detector:
-    the mean over its cells is the background's, not the faces'.
+    the mean over its cells is the background's, not the faces'. `fit_rounding`: the weights of small kernels first, to what they read.
     """
     network = plan.network
     integers = {c.output for c in plan.convolutions()}
@@ -64,6 +65,8 @@ def correct_biases(plan, quantisers, batch, last):
             exact[node.output], = run_node(float_node, [exact[node.inputs[0]]])
             weight = node.weight
             if node.output in integers:
+                if fit_rounding and fits(node):
+                    node.weight = weight = fit_weights(node, rounded[node.inputs[0]])
                 q, scale = quantise_weights(weight)
                 weight = q * scale[:, None, None, None].astype(np.float64)
             made, = run_node(Node("Conv", node.inputs, node.outputs, node.attributes, {1: weight, 2: node.bias}),

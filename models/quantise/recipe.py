@@ -22,6 +22,7 @@ class Steps:
     offsets: bool = True
     correct_bias: bool = True
     float_tail: bool = True
+    fit_rounding: bool = False  # of small kernels, to what they read: rounding.py
     alpha: float = 0.5  # how the equalisation of a 1x1's input is shared between activations (1) and weights (0)
 
 
