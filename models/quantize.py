@@ -39,7 +39,9 @@ def arguments():
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="where the int8 files go (default: the folder of --models)")
     parser.add_argument("--seed", type=int, default=SEED, help="draws the people and the scenes (default: %(default)s)")
     parser.add_argument("--fit-rounding", action="store_true",
-                        help="round the weights of small kernels to fit what they read (docs/quantisation.md says when it pays)")
+                        help="round weights to fit what they read, not to the nearest (docs/quantisation.md says when it pays)")
+    parser.add_argument("--zero-points", action="store_true",
+                        help="a zero point off the middle for what depthwise convolutions read (docs/quantisation.md)")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file that is there has other bytes")
     given = parser.parse_args()
     if given.doorward is None:
@@ -54,7 +56,7 @@ def main():
     differing = False
     for card in cards(given.models, given.model or MODELS):
         pictures, _ = calibration(card, given.doorward, paths, given.seed)
-        made = quantise(card, prepare(card, pictures), Steps(fit_rounding=given.fit_rounding))
+        made = quantise(card, prepare(card, pictures), Steps(fit_rounding=given.fit_rounding, zero_points=given.zero_points))
         file = out / f"{card.path.stem}-int8.onnx"
         note = ""
         if given.check:

@@ -43,7 +43,7 @@ def complete(out, calibration, doorward, check):
 
 def quantise(out, calibration, doorward):
     """Writes the int8 file beside the float one, by quantize.py."""
-    command = [sys.executable, HERE / "quantize.py", "--calibration", calibration, "--models", out, "--model", FLOAT, "--fit-rounding"]
+    command = [sys.executable, HERE / "quantize.py", "--calibration", calibration, "--models", out, "--model", FLOAT, "--fit-rounding", "--zero-points"]
     command += ["--doorward", doorward] if doorward else []
     if subprocess.run(command).returncode:
         sys.exit("the int8 file could not be made")

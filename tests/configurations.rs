@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path};
 
-use doorward::config::{Config, ConfigError, EngineChoice, EngineSettings, Pace, SourceKind, ThresholdChoice};
+use doorward::config::{
+    Config, ConfigError, EngineChoice, EngineSettings, Pace, RecogniserChoice, SourceKind, ThresholdChoice,
+};
 
 fn shipped(name: &str) -> Config {
     Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("configs").join(name)).unwrap()
@@ -18,7 +20,7 @@ fn every_shipped_configuration_loads() {
             found += 1;
         }
     }
-    assert!(found >= 4, "{found} configurations found");
+    assert!(found >= 5, "{found} configurations found");
 }
 
 #[test]
@@ -31,6 +33,9 @@ fn shipped_configurations_mean_what_their_names_say() {
     let pi = shipped("pi-camera.toml");
     assert!(matches!(pi.source.kind, SourceKind::Command(argv) if argv[0] == "rpicam-vid"));
     assert_eq!(pi.recogniser.threshold, ThresholdChoice::OperatingPoint("fpir-0.003".into()));
+    let sface = shipped("sface.toml");
+    assert_eq!(sface.recogniser.model, RecogniserChoice::Profile("sface".into()));
+    assert!(sface.models_dir.is_some_and(|dir| dir.is_absolute()));
 }
 
 #[test]
@@ -38,6 +43,20 @@ fn the_least_configuration_is_a_source() {
     let config = Config::parse("[source]\nmjpeg = '-'").unwrap();
     assert_eq!(&*config.door, "door");
     assert!(!config.output.scores);
+}
+
+#[test]
+fn the_recogniser_is_named_by_profile_or_by_model() {
+    let recogniser = |text: &str| Config::parse(&format!("[recogniser]\n{text}\n[source]\nmjpeg = '-'"));
+    for (text, choice) in [
+        ("", RecogniserChoice::Default),
+        ("profile = 'sface'", RecogniserChoice::Profile("sface".into())),
+        ("model = 'sface-int8'", RecogniserChoice::Model("sface-int8".into())),
+    ] {
+        assert_eq!(recogniser(text).unwrap().recogniser.model, choice);
+    }
+    let message = recogniser("profile = 'sface'\nmodel = 'sface'").unwrap_err().to_string();
+    assert!(message.contains("recogniser.profile") && message.contains("recogniser.model"), "{message}");
 }
 
 #[test]

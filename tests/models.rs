@@ -270,6 +270,48 @@ fn two_models_of_one_id_or_two_defaults_of_one_role_are_refused() {
 }
 
 #[test]
+fn a_profile_is_its_recogniser_in_the_variant_asked_for() {
+    let store = ModelStore::open(&folder()).unwrap();
+    for (choice, id) in
+        [(EngineChoice::F32, "mobilefacenet-arcface-192"), (EngineChoice::Int8, "mobilefacenet-arcface-192-int8")]
+    {
+        assert_eq!(asked(store.clone(), choice).profile("arcface").unwrap().id, id);
+    }
+    let missing = store.profile("sface").unwrap_err().to_string();
+    for part in ["sface", "it has: arcface.", "models.dir", "models/README.md"] {
+        assert!(missing.contains(part), "{part}: {missing}");
+    }
+}
+
+#[test]
+fn a_profile_of_two_models_or_of_no_recogniser_is_refused() {
+    let detector = refusal("role = \"detector\"", "role = \"detector\"\nprofile = \"fast\"");
+    assert!(detector.contains("model yunet-2023mar: profile") && detector.contains("only a recogniser"), "{detector}");
+    let strangers = refusal("quantised_from = \"mobilefacenet-arcface-192\"\n", "");
+    assert!(strangers.contains("profile") && strangers.contains("neither is quantised from the other"), "{strangers}");
+}
+
+/// The cards of SFace stand beside those of the committed models in the folder that models/build.py makes.
+#[test]
+fn the_cards_of_sface_are_a_catalogue() {
+    let catalogue = Catalogue::parse(&fs::read_to_string(folder().join("sface/catalogue.toml")).unwrap()).unwrap();
+    let [float, int8] = catalogue.models() else { panic!("{} cards", catalogue.models().len()) };
+    assert_eq!((float.id.as_str(), float.precision, float.default), ("sface", Precision::F32, true));
+    assert_eq!((int8.id.as_str(), int8.precision, int8.default), ("sface-int8", Precision::Int8, false));
+    assert!(catalogue.variant(float, Precision::Int8) == Some(int8) && catalogue.profile("sface").unwrap() == float);
+    let arcface = ModelStore::open(&folder()).unwrap();
+    let arcface = arcface.profile("arcface").unwrap();
+    for card in [float, int8] {
+        assert!(folder().join(&card.licence_file).is_file(), "{}", card.licence_file);
+        for point in &arcface.operating_points {
+            let own =
+                card.operating_point(&point.name).expect("a configuration names the same points for both profiles");
+            assert!(own.threshold != point.threshold, "{}: thresholds are each model's own", point.name);
+        }
+    }
+}
+
+#[test]
 fn what_is_no_catalogue_is_refused() {
     let edits = [
         ("format = 1", "format = 2", "reads format 1"),

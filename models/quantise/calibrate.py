@@ -49,7 +49,7 @@ def correct_biases(plan, quantisers, batch, last, fit_rounding=False):
 
     Rounding weights and activations shifts means, and the shifts add up over fifty layers. Each layer is corrected with all before
     it rounded and corrected already. `batch`: N x C x H x W. `last`: also those that make the outputs, which is wrong for a detector:
-    the mean over its cells is the background's, not the faces'. `fit_rounding`: the weights of small kernels first, to what they read.
+    the mean over its cells is the background's, not the faces'. `fit_rounding`: the weights first, to what they read.
     """
     network = plan.network
     integers = {c.output for c in plan.convolutions()}

@@ -22,7 +22,8 @@ class Steps:
     offsets: bool = True
     correct_bias: bool = True
     float_tail: bool = True
-    fit_rounding: bool = False  # of small kernels, to what they read: rounding.py
+    zero_points: bool = False  # for what depthwise convolutions read: levels where the values are, most of them above 0
+    fit_rounding: bool = False  # of weights, to what they read: rounding.py
     alpha: float = 0.5  # how the equalisation of a 1x1's input is shared between activations (1) and weights (0)
 
 
@@ -139,7 +140,9 @@ def equalise(plan, ranges, steps):
             continue
         low = np.min([ranges[t][0] for t in rounded], 0)
         high = np.max([ranges[t][1] for t in rounded], 0)
-        if only_depthwise:
+        if only_depthwise and steps.zero_points:
+            e = bounded_below(levels_wanted(low, high, best_zero_point(low, high)))
+        elif only_depthwise:
             e = bounded_below(np.maximum(-low, high))
         else:
             span = bounded_below(np.max([ranges[t][1] - ranges[t][0] for t in rounded], 0))
@@ -156,6 +159,17 @@ def equalise(plan, ranges, steps):
             if tensor in ranges:
                 ranges[tensor] = tuple(bound / e for bound in ranges[tensor])
     return ranges
+
+
+def levels_wanted(low, high, zero_point):
+    """How far apart each channel's levels must be for its range, real 0 at `zero_point`."""
+    return np.maximum(np.maximum(high, 0) / (127 - zero_point), np.maximum(-low, 0) / (128 + zero_point))
+
+
+def best_zero_point(low, high):
+    """The zero point that the channels' levels are finest with, by the mean square relative to what 0 would give."""
+    reference = bounded_below(np.maximum(-low, high))
+    return min(range(-127, 127), key=lambda zero_point: np.square(levels_wanted(low, high, zero_point) / reference).mean())
 
 
 def bounded_below(values):
@@ -176,6 +190,9 @@ def quantisers(plan, ranges, steps, pixels):
             made[tensor] = Quantiser(np.float32(high.max() / 255), -128)
         elif steps.offsets and not passed_on and all(n.op == "Add" or n.unpadded for n in direct):
             made[tensor] = Quantiser(np.float32((high - low).max() / 255), 0, ((low + high) / 2).astype(np.float32))
-        else:  # real 0 is the integer 0: padding stays what it is
+        elif steps.zero_points:  # real 0 is an integer: padding stays what it is
+            zero_point = best_zero_point(low, high)
+            made[tensor] = Quantiser(np.float32(levels_wanted(low, high, zero_point).max()), zero_point)
+        else:  # real 0 is the integer 0
             made[tensor] = Quantiser(np.float32(np.maximum(-low, high).max() / 127))
     return made

@@ -7,7 +7,9 @@ use super::{
     compute::{ComputeArgs, open_store},
 };
 use crate::{
-    config::{Config, DetectorSettings, EngineSettings, QualityLimits, RecogniserSettings, ThresholdChoice},
+    config::{
+        Config, DetectorSettings, EngineSettings, QualityLimits, RecogniserChoice, RecogniserSettings, ThresholdChoice,
+    },
     decide::Demands,
     detect::{self, FaceDetector},
     domain::{ModelId, Threshold},
@@ -79,7 +81,7 @@ impl EngineArgs {
             engine.detector.working_size_px = px;
         }
         if let Some(model) = &self.model {
-            engine.recogniser.model = Some(model.as_str().into());
+            engine.recogniser.model = RecogniserChoice::Model(model.as_str().into());
         }
         if let Some(name) = &self.operating_point {
             engine.recogniser.threshold = ThresholdChoice::OperatingPoint(name.as_str().into());
@@ -130,10 +132,13 @@ impl Engine {
         Ok(embed::build(Some(&self.recogniser()?.id), &self.store)?)
     }
 
-    /// The recogniser's card: the model that is named, else the default in the variant that the engine asks for.
+    /// The recogniser's card: the model that is named, else that of the profile, else the default; these two in the variant that
+    /// the engine asks for.
     pub(super) fn recogniser(&self) -> Result<&ModelCard, Failure> {
-        let Some(id) = &self.recogniser.model else {
-            return Ok(self.store.default_for(Role::Recogniser)?);
+        let id = match &self.recogniser.model {
+            RecogniserChoice::Default => return Ok(self.store.default_for(Role::Recogniser)?),
+            RecogniserChoice::Profile(name) => return Ok(self.store.profile(name)?),
+            RecogniserChoice::Model(id) => id,
         };
         let card = self.store.catalogue().get(id)?;
         match Precision::asked(self.store.choice()) {
@@ -165,7 +170,7 @@ impl Engine {
         let again = "enrol them again";
         Ok(match self.store.catalogue().variant(card, other) {
             None => again.to_owned(),
-            Some(variant) if self.recogniser.model.is_some() => {
+            Some(variant) if matches!(self.recogniser.model, RecogniserChoice::Model(_)) => {
                 format!("{again}, or take the model {} if they were enrolled with it", variant.id)
             }
             Some(variant) => {

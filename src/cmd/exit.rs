@@ -88,6 +88,7 @@ fn is_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
                     | ModelsError::Unknown { .. }
                     | ModelsError::NoDefault { .. }
                     | ModelsError::NoVariant { .. }
+                    | ModelsError::NoProfile { .. }
                     | ModelsError::NoOperatingPoint { .. }
             )
         })

@@ -19,7 +19,7 @@ pub use detector::{DetectorBackend, DetectorSettings};
 pub use engine::{EngineChoice, EngineSettings};
 pub use error::ConfigError;
 pub use output::{EventOutput, OutputSettings};
-pub use policy::{PolicySettings, RecogniserSettings, ThresholdChoice};
+pub use policy::{PolicySettings, RecogniserChoice, RecogniserSettings, ThresholdChoice};
 pub use quality::QualityLimits;
 pub use source::{CameraSettings, Pace, SourceKind, SourceSettings};
 pub use supervision::SupervisionSettings;

@@ -16,12 +16,23 @@ pub enum ThresholdChoice {
     Fixed(Threshold),
 }
 
+/// Which model compares faces.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RecogniserChoice {
+    /// The catalogue's default, in the variant that [`EngineSettings`](super::EngineSettings) ask for.
+    #[default]
+    Default,
+    /// The one of this profile of the catalogue, in the variant that the engine settings ask for.
+    Profile(Arc<str>),
+    /// The one with this id, and no other variant of it.
+    Model(Arc<str>),
+}
+
 /// Which model compares faces, and at which operating point.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecogniserSettings {
-    /// Id in the catalogue; `None` means the default recogniser in the variant that [`EngineSettings`](super::EngineSettings)
-    /// ask for.
-    pub model: Option<Arc<str>>,
+    /// The model.
+    pub model: RecogniserChoice,
     /// The threshold.
     pub threshold: ThresholdChoice,
 }
@@ -30,7 +41,7 @@ impl Default for RecogniserSettings {
     fn default() -> Self {
         // Three strangers in a thousand taken for someone enrolled: the figure that NIST's FRTE reports, and the
         // strictest that the open-set lists of LFW can still measure.
-        Self { model: None, threshold: ThresholdChoice::OperatingPoint("fpir-0.003".into()) }
+        Self { model: RecogniserChoice::Default, threshold: ThresholdChoice::OperatingPoint("fpir-0.003".into()) }
     }
 }
 
@@ -52,7 +63,18 @@ impl RecogniserSettings {
                 });
             }
         };
-        Ok(Self { model: raw.model.map(Into::into), threshold })
+        let model = match (raw.profile, raw.model) {
+            (None, None) => d.model,
+            (Some(profile), None) => RecogniserChoice::Profile(profile.into()),
+            (None, Some(id)) => RecogniserChoice::Model(id.into()),
+            (Some(_), Some(_)) => {
+                return Err(ConfigError::Surplus {
+                    key: "recogniser.profile".into(),
+                    why: "recogniser.model names one variant of one model; keep one of the two".into(),
+                });
+            }
+        };
+        Ok(Self { model, threshold })
     }
 }
 

@@ -111,6 +111,8 @@ pub struct Quality {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recogniser {
+    /// Profile in the catalogue.
+    pub profile: Option<String>,
     /// Id in the catalogue.
     pub model: Option<String>,
     /// Name of one of the model's operating points.

@@ -31,6 +31,10 @@ pub struct ModelCard {
     /// variants of one, and which is taken is a question of the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantised_from: Option<String>,
+    /// Of a recogniser: the name by which a configuration asks for it, whatever the numbers it is computed in. The variants of one
+    /// model share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// The file's length.
     pub bytes: u64,
     /// The file's SHA-256.

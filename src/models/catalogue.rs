@@ -65,6 +65,20 @@ impl Catalogue {
         self.models.iter().find(|card| card.role == role && card.default).ok_or(ModelsError::NoDefault { role })
     }
 
+    /// A card of the profile `name`; [`variant`](Self::variant) finds the others.
+    ///
+    /// # Errors
+    /// [`ModelsError::NoProfile`] with the profiles there are.
+    pub fn profile(&self, name: &str) -> Result<&ModelCard, ModelsError> {
+        self.models.iter().find(|card| card.profile.as_deref() == Some(name)).ok_or_else(|| {
+            let mut known: Vec<&str> = self.models.iter().filter_map(|card| card.profile.as_deref()).collect();
+            known.sort_unstable();
+            known.dedup();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            ModelsError::NoProfile { profile: name.to_owned(), known }
+        })
+    }
+
     /// The variant of `card` in `precision`: the card itself, the one it was quantised from, or the one quantised from it; `None`
     /// when the catalogue holds no such variant.
     pub fn variant<'a>(&'a self, card: &'a ModelCard, precision: Precision) -> Option<&'a ModelCard> {
@@ -140,6 +154,9 @@ fn first_fault(card: &ModelCard) -> Option<(String, String)> {
         return fault("output.dimension", "0: at least 1 is expected");
     }
 
+    if card.role != Role::Recogniser && card.profile.is_some() {
+        return fault("profile", "only a recogniser has one");
+    }
     if card.role != Role::Recogniser && !card.operating_points.is_empty() {
         return fault("operating_point", "only a recogniser has operating points");
     }
@@ -187,6 +204,15 @@ fn check_together(models: &[ModelCard]) -> Result<(), ModelsError> {
         }
     }
     for card in models {
+        let same = |other: &&ModelCard| other.id != card.id && other.profile == card.profile;
+        if card.profile.is_some()
+            && let Some(other) = models.iter().find(same)
+            && other.quantised_from.as_ref() != Some(&card.id)
+            && card.quantised_from.as_ref() != Some(&other.id)
+        {
+            let reason = format!("{} has it already, and neither is quantised from the other", other.id);
+            return Err(ModelsError::Card { model: card.id.clone(), key: "profile".to_owned(), reason });
+        }
         let Some(from) = &card.quantised_from else { continue };
         if let Some(reason) = not_a_variant(card, from, models) {
             return Err(ModelsError::Card { model: card.id.clone(), key: "quantised_from".to_owned(), reason });

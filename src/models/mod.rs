@@ -87,6 +87,16 @@ pub enum ModelsError {
         /// The numbers asked for.
         precision: Precision,
     },
+    /// The catalogue has no recogniser of this profile.
+    #[error(
+        "the catalogue has no recogniser with the profile {profile}; it has: {known}. Set models.dir (--models) to a folder that has one; models/README.md tells how the one for sface is made"
+    )]
+    NoProfile {
+        /// The profile asked for.
+        profile: String,
+        /// The profiles there are.
+        known: String,
+    },
     /// The card has no operating point of this name.
     #[error("model {model} has no operating point {name}; it has: {known}")]
     NoOperatingPoint {

@@ -154,6 +154,14 @@ impl ModelStore {
         self.variant(self.catalogue.get(id)?)
     }
 
+    /// The recogniser of the profile `name`, in the variant for this engine. `auto` falls back to the variant there is.
+    ///
+    /// # Errors
+    /// [`ModelsError::NoProfile`], and [`ModelsError::NoVariant`] as [`variant_of`](Self::variant_of).
+    pub fn profile(&self, name: &str) -> Result<&ModelCard, ModelsError> {
+        self.variant(self.catalogue.profile(name)?)
+    }
+
     fn variant<'a>(&'a self, card: &'a ModelCard) -> Result<&'a ModelCard, ModelsError> {
         let Some(asked) = Precision::asked(self.choice) else {
             // By the processor, not by the kernels in use: DOORWARD_ISA is for measuring, it must not change the model.

@@ -5,6 +5,7 @@ mod commands;
 mod engine;
 mod events;
 mod service;
+mod sface;
 
 use std::{
     path::{Path, PathBuf},
