@@ -16,7 +16,7 @@ FLOAT, INT8 = "sface", "sface-int8"
 def complete(out, calibration, doorward, check):
     """Makes a folder that holds SFace's float file whole: catalogue, licences, the committed models and, where there are pictures
     to calibrate on, the int8 file. Returns 1 when `check` finds a file that is not the one of the committed card."""
-    ours, others = CARDS.read_text(encoding="utf-8"), (HERE / "catalogue.toml").read_text(encoding="utf-8")
+    ours, others = (path.read_text(encoding="utf-8") for path in (CARDS, HERE / "catalogue.toml"))
     committed = {card["id"]: card for card in tomllib.loads(others)["model"]}
     pinned = {card["id"]: card for card in tomllib.loads(ours)["model"]}
     for card in committed.values():

@@ -67,7 +67,8 @@ def small(channels=4, dimension=6):
     constant("fc_q", RANDOM.integers(-127, 128, (dimension, channels * 16)).astype(np.int8))
     constant("fc_s", RANDOM.uniform(0.002, 0.01, (dimension, channels * 8)).astype(np.float32))
     nodes.append(helper.make_node("DequantizeLinear", ["fc_q", "fc_s"], ["fc"], axis=1, block_size=2))
-    nodes.append(helper.make_node("Gemm", ["flat", "fc", constant("fc_bias", RANDOM.normal(size=dimension).astype(np.float32))], ["pre"], transB=1))
+    bias = constant("fc_bias", RANDOM.normal(size=dimension).astype(np.float32))
+    nodes.append(helper.make_node("Gemm", ["flat", "fc", bias], ["pre"], transB=1))
     batch_norm("pre", dimension, "fc1")
     value = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)  # noqa: E731
     graph = helper.make_graph(nodes, "small", [value("data", [1, 3, 8, 8])], [value("fc1", [1, dimension])],
@@ -162,9 +163,10 @@ class Quantising(unittest.TestCase):
     def test_a_normalisation_in_any_spelling_becomes_one_subtraction(self):
         conv = Node("Conv", ["n1"], ["out"], {}, {1: RANDOM.normal(size=(2, 3, 1, 1)), 2: np.zeros(2)})
         means = np.array([104.0, 117.0, 123.0], np.float32).reshape(3, 1, 1)
-        values = [helper.make_tensor_value_info("data", TensorProto.FLOAT, [1, 3, 2, 2]), helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 2, 2, 2])]
-        network = Network([Node("Add", ["data"], ["n0"], {}, {1: -means}), Node("Div", ["n0"], ["n1"], {}, {1: np.array(57.0, np.float32)}), conv],
-                          values[0], values[1:])
+        values = [helper.make_tensor_value_info(*value) for value in (("data", TensorProto.FLOAT, [1, 3, 2, 2]),
+                                                                      ("out", TensorProto.FLOAT, [1, 2, 2, 2]))]
+        nodes = [Node("Add", ["data"], ["n0"], {}, {1: -means}), Node("Div", ["n0"], ["n1"], {}, {1: np.array(57.0, np.float32)}), conv]
+        network = Network(nodes, values[0], values[1:])
         value = RANDOM.uniform(0, 255, (1, 3, 2, 2)).astype(np.float32)
         before, = session(network.model()).run(None, {"data": value})
         simplify(network)

@@ -68,7 +68,8 @@ def main() -> None:
     shape = [1, 3, height, width]
     f32 = options.models.resolve() / f"{name}.onnx"
     if not f32.is_file():
-        sys.exit(f"{f32} is not there" + (": name the folder that `models/build.py sface` made by --models" if options.model == "sface" else ""))
+        remedy = ": name the folder that models/build.py sface made by --models" if options.model == "sface" else ""
+        sys.exit(f"{f32} is not there{remedy}")
     files = entries.Files(f32, resolved(options.int8) or f32.with_name(f"{name}-int8.onnx"))
     clock = options.clock or ("cpu" if options.threads == 1 else "wall")
     if clock == "cpu" and options.threads > 1:

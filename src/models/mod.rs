@@ -89,7 +89,8 @@ pub enum ModelsError {
     },
     /// The catalogue has no recogniser of this profile.
     #[error(
-        "the catalogue has no recogniser with the profile {profile}; it has: {known}. Set models.dir (--models) to a folder that has one; models/README.md tells how the one for sface is made"
+        "the catalogue has no recogniser with the profile {profile}; it has: {known}. Set models.dir (--models) to a folder that \
+         has one; models/README.md tells how the one for sface is made"
     )]
     NoProfile {
         /// The profile asked for.
