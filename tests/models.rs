@@ -286,7 +286,10 @@ fn a_profile_is_its_recogniser_in_the_variant_asked_for() {
 #[test]
 fn a_profile_of_two_models_or_of_no_recogniser_is_refused() {
     let detector = refusal("role = \"detector\"", "role = \"detector\"\nprofile = \"fast\"");
-    assert!(detector.contains("model yunet-2023mar: profile") && detector.contains("only a recogniser"), "{detector}");
+    assert!(
+        detector.contains("model yunet-2023mar in the catalogue: profile") && detector.contains("only a recogniser"),
+        "{detector}"
+    );
     let strangers = refusal("quantised_from = \"mobilefacenet-arcface-192\"\n", "");
     assert!(strangers.contains("profile") && strangers.contains("neither is quantised from the other"), "{strangers}");
 }

@@ -204,21 +204,30 @@ fn check_together(models: &[ModelCard]) -> Result<(), ModelsError> {
         }
     }
     for card in models {
-        let same = |other: &&ModelCard| other.id != card.id && other.profile == card.profile;
-        if card.profile.is_some()
-            && let Some(other) = models.iter().find(same)
-            && other.quantised_from.as_ref() != Some(&card.id)
-            && card.quantised_from.as_ref() != Some(&other.id)
-        {
-            let reason = format!("{} has it already, and neither is quantised from the other", other.id);
-            return Err(ModelsError::Card { model: card.id.clone(), key: "profile".to_owned(), reason });
-        }
         let Some(from) = &card.quantised_from else { continue };
         if let Some(reason) = not_a_variant(card, from, models) {
             return Err(ModelsError::Card { model: card.id.clone(), key: "quantised_from".to_owned(), reason });
         }
     }
-    Ok(())
+    match models.iter().find_map(|card| Some((card, shares_its_profile(card, models)?))) {
+        None => Ok(()),
+        Some((card, other)) => Err(ModelsError::Card {
+            model: card.id.clone(),
+            key: "profile".to_owned(),
+            reason: format!("{} has it already, and neither is quantised from the other", other.id),
+        }),
+    }
+}
+
+/// A model with the profile of `card` that is no variant of it.
+fn shares_its_profile<'a>(card: &ModelCard, models: &'a [ModelCard]) -> Option<&'a ModelCard> {
+    let profile = card.profile.as_ref()?;
+    models.iter().find(|other| {
+        other.id != card.id
+            && other.profile.as_ref() == Some(profile)
+            && other.quantised_from.as_ref() != Some(&card.id)
+            && card.quantised_from.as_ref() != Some(&other.id)
+    })
 }
 
 /// Why `card` cannot stand in for the model called `from`; `None` when it can.
