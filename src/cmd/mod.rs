@@ -57,7 +57,7 @@ Examples:
   doorward doctor                             is everything ready on this board?
   doorward run --config /etc/doorward/doorward.toml
 
-Exit codes: 0 done; 1 a negative result (no match, denied, nobody enrolled); 2 usage or configuration; 3 run time.";
+Exit codes: 0 done; 1 a negative result (no match, denied, nobody enrolled); 2 usage or configuration; 3 run time; 130 stopped by a signal.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

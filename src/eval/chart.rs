@@ -137,8 +137,8 @@ fn tradeoff(
         .draw()?;
     for (curve, colour) in curves.iter().zip(COLOURS.iter().cycle()) {
         chart
-            .draw_series(LineSeries::new(curve.points.iter().copied().map(place), colour.stroke_width(2)))?
-            .label(&curve.label)
+            .draw_series(LineSeries::new(corners(curve.points.iter().copied().map(place)), colour.stroke_width(2)))?
+            .label(if curve.marks.is_empty() { curve.label.clone() } else { format!("{}; bars: 95 %", curve.label) })
             .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         for mark in &curve.marks {
             let (x, y) = (mark.false_positives, mark.false_negatives);
@@ -151,12 +151,26 @@ fn tradeoff(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerLeft)
+        .position(SeriesLabelPosition::UpperRight)
         .background_style(WHITE.mix(0.85))
         .border_style(RGBColor(190, 190, 190))
         .label_font((FONT, 14))
         .draw()?;
     Ok(())
+}
+
+/// A curve of steps without the points in the middle of a level or of a rise: hundreds of probes make thousands of them.
+fn corners(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
+    let mut corners: Vec<(f64, f64)> = Vec::new();
+    for next in points {
+        if let [.., before, last] = corners[..]
+            && ((before.0 == last.0 && last.0 == next.0) || (before.1 == last.1 && last.1 == next.1))
+        {
+            corners.pop();
+        }
+        corners.push(next);
+    }
+    corners
 }
 
 /// `0.1` for 0.001: the axis says that it is in percent.
@@ -178,18 +192,20 @@ fn histogram(
     let high = (all().chain(marked()).fold(0.1, f64::max) * 10.0).ceil() / 10.0;
     let bars: Vec<Vec<f64>> = kinds.iter().map(|kind| shares(&kind.scores, low, high)).collect();
     let highest = bars.iter().flatten().copied().fold(1.0, f64::max);
+    // Room for the legend and the names of the thresholds.
+    let top = highest * 1.35;
     let mut chart = ChartBuilder::on(area)
         .caption(title, (FONT, 18))
         .margin(14)
         .margin_right(24)
         .x_label_area_size(48)
         .y_label_area_size(74)
-        .build_cartesian_2d(low..high, 0.0..highest * 1.12)?;
+        .build_cartesian_2d(low..high, 0.0..top)?;
     chart
         .configure_mesh()
         .x_desc(scores)
         .y_desc("share of its kind, % a bar")
-        .x_label_formatter(&|x| format!("{x:.1}"))
+        .x_label_formatter(&|x| format!("{:.1}", (x * 10.0).round() / 10.0 + 0.0))
         .label_style((FONT, 14))
         .light_line_style(WHITE)
         .bold_line_style(RGBColor(224, 224, 224))
@@ -208,10 +224,10 @@ fn histogram(
     for (i, (name, threshold)) in thresholds.iter().enumerate() {
         let x = f64::from(*threshold);
         // Names of neighbouring thresholds one below the other.
-        let y = highest * (1.08 - 0.06 * (i % 8) as f64);
+        let y = top * (0.97 - 0.045 * (i % 8) as f64);
         let style = (FONT, 13).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
-        chart.draw_series([PathElement::new([(x, 0.0), (x, highest * 1.12)], BLACK.mix(0.6))])?;
-        chart.draw_series([Text::new(format!(" {name}"), (x, y), style)])?;
+        chart.draw_series([PathElement::new([(x, 0.0), (x, top)], BLACK.mix(0.6))])?;
+        chart.draw_series([EmptyElement::at((x, y)) + Text::new(name.clone(), (4, 0), style)])?;
     }
     chart
         .configure_series_labels()
@@ -291,6 +307,12 @@ mod tests {
     fn bars_are_shares_of_their_kind() {
         let bars = shares(&[-1.0, 1.0, 1.0, 1.0], -1.0, 1.0);
         assert_eq!((bars[0], bars[BINS - 1], bars.iter().sum::<f64>()), (25.0, 75.0, 100.0));
+    }
+
+    #[test]
+    fn only_the_corners_of_a_curve_are_drawn() {
+        let steps = [(0.0, 1.0), (0.0, 0.7), (0.0, 0.5), (0.1, 0.5), (0.2, 0.5), (0.2, 0.0), (1.0, 0.0)];
+        assert_eq!(corners(steps.into_iter()), [(0.0, 1.0), (0.0, 0.5), (0.2, 0.5), (0.2, 0.0), (1.0, 0.0)]);
     }
 
     #[test]

@@ -110,6 +110,7 @@ impl SurveyArgs {
         doing: &'static str,
         make_look: &(dyn Fn() -> Result<Look<T>, EvalError> + Sync),
     ) -> Result<Vec<T>, Failure> {
+        self.check_plot()?;
         let mut cache = self.cache_folder().map(|folder| Cache::open(&folder, method)).transpose()?;
         let stop = stop_on_signals()?;
         let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -135,6 +136,19 @@ impl SurveyArgs {
             log::warn!("no cache folder for this user: nothing is kept; name one with --cache");
         }
         folder
+    }
+
+    /// A plot that cannot be written is told before the work, not after it.
+    fn check_plot(&self) -> Result<(), Failure> {
+        let Some(path) = &self.plot else { return Ok(()) };
+        match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => Err(Failure::usage(format!(
+                "--plot {}: cannot be written: there is no folder {}",
+                path.display(),
+                folder.display()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Draws the plot, if one is asked for.
