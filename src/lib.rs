@@ -19,7 +19,7 @@
 //! | [`decide`] | pure policy: grant, or deny with a reason |
 //! | [`emit`] | where events go |
 //! | [`pipeline`] | the threads, and what flows between them |
-//! | [`enrol`], [`mod@bench`] | other compositions of the same stages |
+//! | [`enrol`], [`eval`], [`mod@bench`] | other compositions of the same stages |
 //! | [`cmd`] | one file a subcommand |
 //!
 //! # The way of a frame
@@ -45,6 +45,7 @@ pub mod domain;
 pub mod embed;
 pub mod emit;
 pub mod enrol;
+pub mod eval;
 pub mod gallery;
 pub mod identify;
 pub mod models;

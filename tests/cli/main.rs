@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod engine;
+mod eval;
 mod events;
 mod service;
 mod sface;
