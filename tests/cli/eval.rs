@@ -211,7 +211,7 @@ fn photos_from_which_nothing_can_be_said() {
 fn an_interrupted_run_goes_on_where_it_stopped() {
     let place = Place::new();
     // Other files, so that each is looked at: bytes behind a JPEG's end change nothing but the hash.
-    let photos = 60;
+    let photos = 30;
     let mut pairs = "image1,image2,same\n".to_owned();
     for n in 0..photos {
         for name in ["portrait", "stranger"] {
@@ -234,11 +234,11 @@ fn an_interrupted_run_goes_on_where_it_stopped() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_doorward"));
     command.args(arguments).env("HOME", place.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
-    for _ in 0..3000 {
+    for _ in 0..30_000 {
         if kept() > 0 {
             break;
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(2));
     }
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
