@@ -96,6 +96,7 @@ fn a_wrong_value_is_named_with_what_is_allowed() {
         ("[policy]\nmax_frame_age_ms = 0", "policy.max_frame_age_ms = 0", "50 to 10000"),
         ("[recogniser]\nthreshold = nan", "recogniser.threshold = NaN", "above 0"),
         ("[recogniser]\nthreshold = -0.2", "recogniser.threshold = -0.2", "above 0"),
+        ("[recogniser]\nviews = 'both'", "recogniser.views = \"both\"", "\"single\" or \"mirrored\""),
         ("[detector]\nbackend = 'mtcnn'", "detector.backend", "\"yunet\" or \"seeta\""),
         ("[detector]\nworking_size_px = 10", "detector.working_size_px = 10", "64 to 1920"),
         ("[detector]\nmin_score = nan", "detector.min_score = NaN", "0.05 to 1"),

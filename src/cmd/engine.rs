@@ -9,6 +9,7 @@ use super::{
 use crate::{
     config::{
         Config, DetectorSettings, EngineSettings, QualityLimits, RecogniserChoice, RecogniserSettings, ThresholdChoice,
+        Views,
     },
     decide::Demands,
     detect::{self, FaceDetector},
@@ -44,6 +45,10 @@ pub(super) struct EngineArgs {
     /// Threshold on the similarity, instead of an operating point's
     #[arg(long, value_name = "COSINE")]
     threshold: Option<f32>,
+
+    /// Views of a face that its embedding is made of: single, or mirrored (the crop and its mirror image; twice the time)
+    #[arg(long, value_name = "single|mirrored")]
+    views: Option<Views>,
 
     #[command(flatten)]
     compute: ComputeArgs,
@@ -93,6 +98,7 @@ impl EngineArgs {
             })?;
             engine.recogniser.threshold = ThresholdChoice::Fixed(threshold);
         }
+        engine.recogniser.views = self.views.unwrap_or(engine.recogniser.views);
         Ok(engine)
     }
 }
@@ -129,7 +135,12 @@ impl Engine {
     }
 
     pub(super) fn build_embedder(&self) -> Result<Box<dyn FaceEmbedder>, Failure> {
-        Ok(embed::build(Some(&self.recogniser()?.id), &self.store)?)
+        Ok(embed::in_views(embed::build(Some(&self.recogniser()?.id), &self.store)?, self.views()))
+    }
+
+    /// Of which views embeddings are made.
+    pub(super) fn views(&self) -> Views {
+        self.recogniser.views
     }
 
     /// The recogniser's card: the model that is named, else that of the profile, else the default; these two in the variant that

@@ -80,7 +80,7 @@ fn pipeline(config: &Config, engine: &Engine, snapshot: Arc<Snapshot>, refresh: 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (source, source_clock) = (config.source.clone(), clock.clone());
     let (detector, detector_store) = (engine.detector, engine.store.clone());
-    let (model, embedder_store) = (engine.recogniser()?.id.clone(), engine.store.clone());
+    let (model, views, embedder_store) = (engine.recogniser()?.id.clone(), engine.views(), engine.store.clone());
     let output = config.output.clone();
     Ok(Pipeline {
         door: config.door.clone(),
@@ -89,7 +89,7 @@ fn pipeline(config: &Config, engine: &Engine, snapshot: Arc<Snapshot>, refresh: 
         source: Box::new(move |stop| capture::open(&source, source_clock.clone(), stop)),
         detector: Box::new(move || detect::build(&detector, &detector_store)),
         quality: engine.quality,
-        embedder: Box::new(move || embed::build(Some(&model), &embedder_store)),
+        embedder: Box::new(move || Ok(embed::in_views(embed::build(Some(&model), &embedder_store)?, views))),
         snapshot,
         refresh: Some(refresh),
         operating_point: engine.one_to_many()?.name,

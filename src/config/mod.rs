@@ -12,6 +12,7 @@ mod quality;
 pub mod raw;
 mod source;
 mod supervision;
+mod views;
 
 use std::{fs, path::Path, path::PathBuf, sync::Arc};
 
@@ -23,6 +24,7 @@ pub use policy::{PolicySettings, RecogniserChoice, RecogniserSettings, Threshold
 pub use quality::QualityLimits;
 pub use source::{CameraSettings, Pace, SourceKind, SourceSettings};
 pub use supervision::SupervisionSettings;
+pub use views::Views;
 
 /// Everything `doorward run` needs to know, checked.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    ConfigError,
+    ConfigError, Views,
     number::{millis, within},
     raw,
 };
@@ -35,13 +35,16 @@ pub struct RecogniserSettings {
     pub model: RecogniserChoice,
     /// The threshold.
     pub threshold: ThresholdChoice,
+    /// Of which views of a face embeddings are made.
+    pub views: Views,
 }
 
 impl Default for RecogniserSettings {
     fn default() -> Self {
         // Three strangers in a thousand taken for someone enrolled: the figure that NIST's FRTE reports, and the
         // strictest that the open-set lists of LFW can still measure.
-        Self { model: RecogniserChoice::Default, threshold: ThresholdChoice::OperatingPoint("fpir-0.003".into()) }
+        let threshold = ThresholdChoice::OperatingPoint("fpir-0.003".into());
+        Self { model: RecogniserChoice::Default, threshold, views: Views::Single }
     }
 }
 
@@ -74,7 +77,13 @@ impl RecogniserSettings {
                 });
             }
         };
-        Ok(Self { model, threshold })
+        let views = match raw.views {
+            None => d.views,
+            Some(name) => name.parse().map_err(|_| {
+                ConfigError::value("recogniser.views", format!("{name:?}"), "\"single\" or \"mirrored\"")
+            })?,
+        };
+        Ok(Self { model, threshold, views })
     }
 }
 

@@ -119,6 +119,8 @@ pub struct Recogniser {
     pub operating_point: Option<String>,
     /// A threshold that overrides the operating point's.
     pub threshold: Option<f32>,
+    /// `single` or `mirrored`.
+    pub views: Option<String>,
 }
 
 /// `[policy]`

@@ -19,6 +19,12 @@ impl FaceCrop {
         (pixels.len() == Self::BYTES).then(|| Self(pixels.into_boxed_slice()))
     }
 
+    /// Left and right exchanged. The ArcFace template is nearly symmetric, so the mirror image of a crop is a crop.
+    pub fn mirrored(&self) -> Self {
+        let rows = self.0.as_chunks::<3>().0.chunks_exact(Self::SIDE_PX);
+        Self(rows.flat_map(|row| row.iter().rev().flatten().copied()).collect())
+    }
+
     /// Row-major RGB pixels.
     pub fn as_rgb(&self) -> &[u8] {
         &self.0
@@ -44,4 +50,22 @@ pub struct AlignedFace {
     pub crop: FaceCrop,
     /// The sample's quality.
     pub quality: SampleQuality,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirrored_crop_has_left_and_right_exchanged() {
+        let crop = FaceCrop::from_rgb((0..FaceCrop::BYTES).map(|i| (i % 251) as u8).collect()).unwrap();
+        let mirrored = crop.mirrored();
+        let pixel =
+            |crop: &FaceCrop, x: usize, y: usize| crop.as_rgb()[3 * (y * FaceCrop::SIDE_PX + x)..][..3].to_vec();
+        for (x, y) in [(0, 0), (111, 0), (17, 60), (0, 111)] {
+            assert_eq!(pixel(&mirrored, x, y), pixel(&crop, 111 - x, y));
+        }
+        assert_ne!(mirrored, crop);
+        assert_eq!(mirrored.mirrored(), crop);
+    }
 }

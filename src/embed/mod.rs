@@ -1,5 +1,9 @@
 //! From an aligned crop to an embedding: a point on the unit hypersphere, bound to the model that made it.
 
+mod views;
+
+pub use views::in_views;
+
 use crate::domain::{Embedding, EmbeddingError, FaceCrop, ModelId};
 use crate::models::{LoadedModel, ModelStore, ModelsError, Role};
 use crate::nn::{Graph, NnError, Profile};

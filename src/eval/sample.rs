@@ -12,7 +12,7 @@ use super::{EvalError, Template, survey::Look};
 use crate::{
     align,
     capture::decode_picture,
-    config::DetectorSettings,
+    config::{DetectorSettings, Views},
     detect::{self, FaceDetector},
     domain::{BBox, Clock, Detection, Embedding, FaceChoice, FrameRef, ModelId, SampleQuality, SourceId, SystemClock},
     embed::{self, EmbedError, FaceEmbedder},
@@ -137,6 +137,8 @@ pub struct Stages<'a> {
     pub detector: DetectorSettings,
     /// The recogniser's id.
     pub recogniser: &'a str,
+    /// Of which views of a face its embedding is made.
+    pub views: Views,
     /// Which face is meant where a photo shows several.
     pub face: FaceChoice,
 }
@@ -148,7 +150,8 @@ impl Stages<'_> {
     /// When the catalogue has no such recogniser.
     pub fn method(&self) -> Result<String, ModelsError> {
         let recogniser = self.models.catalogue().get(self.recogniser)?;
-        Ok(format!("{} face={} recogniser={} {}", self.detection_method(), self.face, recogniser.id, recogniser.sha256))
+        let (finding, face, views) = (self.detection_method(), self.face, self.views);
+        Ok(format!("{finding} face={face} recogniser={} {} views={views}", recogniser.id, recogniser.sha256))
     }
 
     /// Everything that decides on what [`look_for_faces`](Self::look_for_faces) finds, for the cache.
@@ -172,7 +175,7 @@ impl Stages<'_> {
     /// When a model is missing, damaged or not of its kind.
     pub fn look(&self) -> Result<Look<SampleRecord>, EvalError> {
         let mut detector = detect::build(&self.detector, self.models)?;
-        let mut embedder = embed::build(Some(self.recogniser), self.models)?;
+        let mut embedder = embed::in_views(embed::build(Some(self.recogniser), self.models)?, self.views);
         let face = self.face;
         Ok(Box::new(move |path, bytes| {
             let started = Instant::now();

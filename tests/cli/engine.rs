@@ -276,3 +276,27 @@ fn models_list_tells_precision_and_what_is_taken() {
     }
     assert_eq!(taken.len(), 3, "detector, landmarks, recogniser: {text}");
 }
+
+#[test]
+fn embeddings_of_two_views_are_compared_with_those_of_one() {
+    let place = Place::new();
+    let similarity = |arguments: &[&str]| {
+        let photos = [obama("2009.jpg"), obama("2010.jpg")];
+        let said = place.run(&[&["verify", &photos[0], &photos[1], "--json"], arguments].concat());
+        assert_eq!(said.code, 0, "{said:?}");
+        said.json()[0]["similarity"].as_f64().unwrap()
+    };
+    let (single, mirrored) = (similarity(&[]), similarity(&["--views", "mirrored"]));
+    assert!((single - mirrored).abs() > 1e-4, "{single} {mirrored}");
+    assert_eq!(single, similarity(&["--views", "single"]));
+    let config = place.file("door.toml", "[source]\nmjpeg = '-'\n[recogniser]\nviews = 'mirrored'\n");
+    assert_eq!(similarity(&["--config", &config]), mirrored);
+    assert_eq!(similarity(&["--config", &config, "--views", "single"]), single);
+    // Enrolled with two views, found with one.
+    let (one, other) = (obama("2009.jpg"), obama("2010.jpg"));
+    let enrolled = ["enrol", "Barack Obama", &one, "--views", "mirrored", "--gallery", &place.gallery()];
+    assert_eq!(place.run(&enrolled).code, 0);
+    assert_eq!(place.run(&["identify", &other, "--gallery", &place.gallery()]).code, 0);
+    let wrong = place.run(&["embed", &obama("2009.jpg"), "--views", "both"]);
+    assert!(wrong.code == 2 && wrong.err.contains("single or mirrored"), "{wrong:?}");
+}

@@ -169,7 +169,7 @@ struct Surveyed {
 }
 
 fn stages<'a>(engine: &'a Engine, card: &'a ModelCard, face: FaceChoice) -> Stages<'a> {
-    Stages { models: &engine.store, detector: engine.detector, recogniser: &card.id, face }
+    Stages { models: &engine.store, detector: engine.detector, recogniser: &card.id, views: engine.views(), face }
 }
 
 /// The failures by their reason, and the first few by name.
