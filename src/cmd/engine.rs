@@ -226,6 +226,12 @@ impl Engine {
         self.operating_point(&point.name, Comparison::OneToOne)
     }
 
+    /// The threshold from which on two photos pass for one person: that of the first one-to-one operating point on the model's card.
+    pub(super) fn one_person(&self) -> Result<Option<Threshold>, Failure> {
+        let points = &self.recogniser()?.operating_points;
+        Ok(points.iter().find(|p| p.kind == Comparison::OneToOne).and_then(|p| Threshold::new(p.threshold)))
+    }
+
     fn operating_point(&self, name: &str, kind: Comparison) -> Result<OperatingPoint, Failure> {
         let card = self.recogniser()?;
         let point = card.operating_point(name).map_err(|e| Failure::usage(e.to_string()))?;

@@ -18,9 +18,9 @@ use super::{
 use crate::{
     capture::{self, PictureError, Reader, read_picture, stop_token},
     config::SourceSettings,
-    domain::{Clock, SubjectId, SystemClock},
-    enrol::{Accepted, EnrolSession, Refusal, Sitting, SittingSettings},
-    gallery::{Gallery, GalleryError, NewSubject, NewTemplate, Snapshot, source_name},
+    domain::{Clock, Embedding, SubjectId, SystemClock},
+    enrol::{self, Accepted, EnrolSession, Refusal, Sitting, SittingSettings},
+    gallery::{Gallery, GalleryError, NewSubject, NewTemplate, Snapshot, Subject, source_name},
 };
 
 /// Enrol a subject from photos, or from a source
@@ -35,7 +35,8 @@ use crate::{
   doorward enrol --add \"Ada Lovelace\" ada-2027.jpg
   doorward enrol \"Ada Lovelace\" --source recording.mjpeg
 
-Three to five photos in the light of the door work best. Exit code 0 when at least one was taken, else 1."
+Three to five photos in the light of the door work best. A photo that shows somebody else than the others, or nothing useful, is
+set aside; of two that disagree neither is taken, a third decides. Photos that are added are held against those enrolled. Exit code 0 when at least one was taken, else 1."
 )]
 pub(super) struct Enrol {
     /// Display name of the subject
@@ -64,6 +65,10 @@ pub(super) struct Enrol {
     /// Something to remember about the subject; may be repeated
     #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = parse_attribute)]
     attributes: Vec<(String, String)>,
+
+    /// Keep also the photos that do not show the same face as the others
+    #[arg(long)]
+    keep_all: bool,
 
     #[command(flatten)]
     place: GalleryPlace,
@@ -111,17 +116,21 @@ impl Enrol {
             Err(GalleryError::NotFound { .. }) => None,
             Err(e) => return Err(e.into()),
         };
-        self.check_identity(&id, existing.as_ref())?;
+        let known = self.check_identity(&id, existing.as_ref())?;
         let model = engine.model_id()?;
         let snapshot = existing.as_ref().map(|gallery| gallery.snapshot(&model)).transpose()?;
         if let Some(end) = self.expires.filter(|end| *end <= SystemClock.now().wall) {
             log::warn!("{id}: the enrolment ended {end:.0}, it will be denied as expired");
         }
-        let judged = self.judge(&engine, snapshot, &id)?;
+        let (images, mut verdicts): (Vec<_>, Vec<_>) = self.judge(&engine, snapshot, &id)?.into_iter().unzip();
+        if !self.keep_all {
+            purify(&engine, known.as_ref(), &mut verdicts)?;
+        }
+        let purified = verdicts.iter().any(|v| matches!(v, Err(Refusal::SetAside { .. } | Refusal::Undecided { .. })));
 
         let mut printer = Printer::new(self.json);
         let (mut templates, mut refused) = (Vec::new(), 0);
-        for (image, verdict) in judged {
+        for (image, verdict) in images.into_iter().zip(verdicts) {
             let (reasons, text) = match &verdict {
                 Ok(_) => (Vec::new(), None),
                 Err(refusal) => (refusal.codes(), Some(refusal.to_string())),
@@ -163,16 +172,18 @@ impl Enrol {
             }
         }
         let record = SubjectRecord { subject: id.to_string(), name: self.name, taken, refused, enrolled: taken > 0 };
+        let overrule = if purified { "; --keep-all takes also those that do not show the same face" } else { "" };
         printer.result(&record, || match (taken, self.add) {
-            (0, _) => format!("{}: not enrolled, no photo was taken", record.name),
-            (n, false) => format!("{} is enrolled as {id} with {n} of {} photos", record.name, n + refused),
-            (n, true) => format!("{n} of {} photos added to {id}", n + refused),
+            (0, false) => format!("{}: not enrolled, no photo was taken{overrule}", record.name),
+            (0, true) => format!("{id}: no photo was added{overrule}"),
+            (n, false) => format!("{} is enrolled as {id} with {n} of {} photos{overrule}", record.name, n + refused),
+            (n, true) => format!("{n} of {} photos added to {id}{overrule}", n + refused),
         })?;
         Ok(if taken > 0 { Exit::Done } else { Exit::Negative })
     }
 
-    /// Before any picture is looked at: is this somebody new, or somebody known, as asked?
-    fn check_identity(&self, id: &SubjectId, gallery: Option<&Gallery>) -> Result<(), Failure> {
+    /// Before any picture is looked at: is this somebody new, or somebody known, as asked? Who it is, if known.
+    fn check_identity(&self, id: &SubjectId, gallery: Option<&Gallery>) -> Result<Option<Subject>, Failure> {
         let known = match gallery.map(|g| g.subject(id)) {
             None | Some(Err(GalleryError::UnknownSubject { .. })) => None,
             Some(found) => Some(found?),
@@ -183,7 +194,7 @@ impl Enrol {
                 subject.name
             ))),
             (None, true) => Err(Failure::usage(format!("{id} is not enrolled: leave --add out, or give the --id"))),
-            _ => Ok(()),
+            (known, _) => Ok(known),
         }
     }
 
@@ -217,6 +228,22 @@ impl Enrol {
         }
         bar.finish_and_clear();
         Ok(judged)
+    }
+}
+
+/// Sets aside the photos that show somebody else than the others do, or than the templates that `known` has already.
+fn purify(engine: &Engine, known: Option<&Subject>, verdicts: &mut [Result<Accepted, Refusal>]) -> Result<(), Failure> {
+    let model = engine.model_id()?;
+    let templates = known.map_or(&[][..], |subject| &subject.templates);
+    let enrolled: Vec<&Embedding> = templates.iter().map(|t| &t.embedding).filter(|e| *e.model() == model).collect();
+    match engine.one_person()? {
+        Some(threshold) => Ok(enrol::set_aside(verdicts, &enrolled, threshold)?),
+        None => {
+            log::warn!(
+                "model {model}: no one-to-one operating point on its card; photos are not held against each other"
+            );
+            Ok(())
+        }
     }
 }
 

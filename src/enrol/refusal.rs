@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::{
-    domain::{QualityRefusal, Similarity, SubjectId},
+    domain::{QualityRefusal, Similarity, SubjectId, Threshold},
     embed::EmbedError,
 };
 
@@ -27,6 +27,22 @@ pub enum Refusal {
         /// How alike the picture is to that subject's reference.
         similarity: Similarity,
     },
+    /// It shows someone else than the subject's other photos, or nothing useful.
+    SetAside {
+        /// How alike it is to them.
+        similarity: Similarity,
+        /// How alike photos of one subject are.
+        threshold: Threshold,
+        /// How many more photos show the same as it does.
+        companions: usize,
+    },
+    /// The photos do not show one face, and which of them are of the subject cannot be told.
+    Undecided {
+        /// How many photos agree with one another, group by group.
+        sizes: Vec<usize>,
+        /// How alike photos of one subject are.
+        threshold: Threshold,
+    },
     /// The face's landmarks make no sense.
     Landmarks,
     /// The recogniser made nothing of it.
@@ -44,6 +60,8 @@ impl Refusal {
             Self::Turned { .. } => vec!["turned".into()],
             Self::Quality(parts) => parts.iter().map(|r| format!("quality-{}", r.part)).collect(),
             Self::EnrolledAs { .. } => vec!["enrolled-as-another".into()],
+            Self::SetAside { .. } => vec!["set-aside".into()],
+            Self::Undecided { .. } => vec!["undecided".into()],
             Self::Landmarks => vec!["landmarks".into()],
             Self::Recogniser(_) => vec!["recogniser".into()],
             Self::Unreadable(_) => vec!["unreadable".into()],
@@ -67,6 +85,20 @@ impl fmt::Display for Refusal {
             }
             Self::EnrolledAs { subject, similarity } => {
                 write!(f, "already enrolled as {subject} (similarity {similarity})")
+            }
+            Self::SetAside { similarity, threshold, companions } => {
+                match companions {
+                    0 => f.write_str("alone")?,
+                    n => write!(f, "alike only to {n} more")?,
+                }
+                write!(f, ": similarity {similarity} to the subject's photos, below {threshold}")
+            }
+            Self::Undecided { sizes, threshold } => {
+                write!(f, "the photos do not show one face (similarity below {threshold}; groups of ")?;
+                for (i, size) in sizes.iter().enumerate() {
+                    write!(f, "{}{size}", if i == 0 { "" } else { ", " })?;
+                }
+                f.write_str("), and which are meant cannot be told")
             }
             Self::Landmarks => f.write_str("the face's landmarks make no sense"),
             Self::Recogniser(e) => e.fmt(f),

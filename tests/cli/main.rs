@@ -5,6 +5,7 @@ mod commands;
 mod engine;
 mod eval;
 mod events;
+mod purified;
 mod service;
 mod sface;
 
