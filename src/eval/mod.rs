@@ -3,7 +3,7 @@
 //! The pure half takes similarities and gives rates: [`Rate`] with its interval, [`Verification`] (one to one: FMR, FNMR, equal error
 //! rate), [`FoldAccuracy`], [`Identification`] (one to many: FPIR, FNIR), [`ReferenceRule`] and the charts.
 //! The other half takes lists and photos to similarities: [`List`], [`Stages`] (the product's own detect, align, embed),
-//! [`Survey`] over all cores with its [`Cache`], [`Samples`].
+//! [`Survey`] over all cores with its [`Cache`], [`Samples`]. [`Planting`] measures enrolment.
 //! `docs/recognition.md` says what is measured and how.
 
 mod cache;
@@ -13,6 +13,7 @@ mod error;
 mod folds;
 mod identification;
 mod list;
+mod planting;
 mod rate;
 mod reference;
 mod sample;
@@ -28,6 +29,7 @@ pub use error::EvalError;
 pub use folds::{FoldAccuracy, FoldedComparison};
 pub use identification::{Identification, MatedSearch};
 pub use list::{Boxed, Labelled, List, Pair, pictures};
+pub use planting::{Planted, Planting, Purify};
 pub use rate::{Interval, Rate};
 pub use reference::{ReferenceRule, Template};
 pub use sample::{AcquisitionFailure, Sample, SampleRecord, SeenFace, Stages};

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, ops::AddAssign};
 
 use statrs::function::beta::beta_reg;
 
@@ -24,6 +24,13 @@ pub struct Interval {
 
 /// Chance that the true rate lies below the lower bound, and that it lies above the upper one: 95 % lie between.
 const TAIL: f64 = 0.025;
+
+impl AddAssign for Rate {
+    fn add_assign(&mut self, other: Self) {
+        self.errors += other.errors;
+        self.trials += other.trials;
+    }
+}
 
 impl Rate {
     /// Counts the errors among `trials`.

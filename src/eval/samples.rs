@@ -128,7 +128,7 @@ impl Samples {
 
 /// Whether `subject` is the best candidate for the probe. Of equal similarities another subject's comes first: a tie is no
 /// recognition.
-fn search(references: &[(&str, Embedding)], probe: &Embedding, subject: &str) -> MatedSearch {
+pub(super) fn search<S: PartialEq>(references: &[(S, Embedding)], probe: &Embedding, subject: S) -> MatedSearch {
     let (mut own, mut other) = (None, None);
     for (of, reference) in references {
         let best = if *of == subject { &mut own } else { &mut other };
@@ -144,7 +144,7 @@ fn search(references: &[(&str, Embedding)], probe: &Embedding, subject: &str) ->
 }
 
 /// All samples of a test are of one model; were one not, it would match nothing.
-fn similarity(probe: &Embedding, reference: &Embedding) -> Similarity {
+pub(super) fn similarity(probe: &Embedding, reference: &Embedding) -> Similarity {
     probe.similarity(reference).unwrap_or(Similarity::new(-1.0))
 }
 

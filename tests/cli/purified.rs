@@ -1,8 +1,8 @@
-//! Photos of one enrolment are held against each other.
+//! Photos of one enrolment are held against each other; what that finds is measured.
 
 use serde_json::{Value, json};
 
-use super::{Place, Said, obama, picture};
+use super::{Place, Said, obama, picture, project};
 
 fn enrol(place: &Place, arguments: &[&str]) -> Said {
     let gallery = place.gallery();
@@ -57,4 +57,69 @@ fn photos_that_are_added_are_held_against_those_enrolled() {
     assert_eq!(templates(&place), 2);
     let said = enrol(&place, &["--add", "--keep-all", &stranger]);
     assert_eq!((said.code, templates(&place)), (0, 3), "{said:?}");
+}
+
+/// A list of the photos in the project.
+fn list(place: &Place, name: &str, rows: &[(&str, &str)]) -> String {
+    let rows: String = rows.iter().map(|(subject, image)| format!("{subject},{image}\n")).collect();
+    place.file(name, format!("subject,image\n{rows}"))
+}
+
+const ENROLLED: &[(&str, &str)] = &[
+    ("Obama", "demo/enrol/Barack Obama/2009.jpg"),
+    ("Obama", "demo/enrol/Barack Obama/2010.jpg"),
+    ("Resident", "demo/enrol/Resident/video-240.jpg"),
+    ("Resident", "demo/enrol/Resident/video-256.jpg"),
+    ("Resident", "demo/enrol/Resident/video-272.jpg"),
+];
+
+fn measure(place: &Place, gallery: &str, strangers: &str, more: &[&str]) -> Said {
+    let root = project("").display().to_string();
+    let arguments = ["eval", "enrolment", "--gallery", gallery, "--nonmated", strangers, "--root", &root, "--no-cache"];
+    place.run(&[&arguments, more].concat())
+}
+
+#[test]
+fn a_planted_photo_is_found() {
+    let place = Place::new();
+    let gallery = list(&place, "gallery.csv", ENROLLED);
+    let strangers = list(&place, "strangers.csv", &[("", "tests/pictures/stranger.jpg")]);
+    let plot = place.path("planted.svg").display().to_string();
+    let more = ["--photos", "3,4,10", "--repetitions", "2"];
+    let said = measure(&place, &gallery, &strangers, &[&more[..], &["--json", "--plot", &plot]].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    let report = &said.json()[0];
+    assert_eq!((&report["subjects"], &report["nonmated"], &report["repetitions"]), (&json!(2), &json!(1), &json!(2)));
+    let three = &report["planted"]["3"];
+    assert_eq!(
+        (&three["subjects"], &three["found"]["errors"], &three["found"]["trials"]),
+        (&json!(2), &json!(4), &json!(4))
+    );
+    assert_eq!((&three["lost"]["errors"], &three["lost"]["trials"]), (&json!(0), &json!(8)));
+    assert_eq!(three["fnir_purified"]["trials"], 2, "one photo of the resident is left each time");
+    assert_eq!(report["planted"]["4"]["subjects"], 1);
+    assert_eq!(report["planted"]["10"], Value::Null);
+    assert!(std::fs::read_to_string(&plot).unwrap().starts_with("<svg"));
+    let told = measure(&place, &gallery, &strangers, &more);
+    assert!(
+        told.out.contains("1 wrong photo in 10: cannot be said") && told.out.contains("wrong photo found"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn lists_that_say_nothing_about_enrolment_are_refused() {
+    let place = Place::new();
+    let gallery = list(&place, "gallery.csv", ENROLLED);
+    for (rows, expected) in [
+        (&[("Obama", "tests/pictures/stranger.jpg")][..], "subject Obama"),
+        (&[("", "demo/enrol/Barack Obama/2009.jpg")], "2009.jpg"),
+        (&[("", "demo/enrol/nobody.jpg")], "nobody.jpg"),
+    ] {
+        let said = measure(&place, &gallery, &list(&place, "strangers.csv", rows), &[]);
+        assert!(said.code == 2 && said.err.contains(expected), "{said:?}");
+    }
+    let strangers = list(&place, "strangers.csv", &[("", "tests/pictures/stranger.jpg")]);
+    assert_eq!(measure(&place, &gallery, &strangers, &["--photos", "1"]).code, 2);
+    assert_eq!(measure(&place, &gallery, &strangers, &["--repetitions", "0"]).code, 2);
 }

@@ -1,6 +1,7 @@
 //! `doorward eval`: recognition measured on photos whose people are known.
 
 mod detect;
+mod enrolment;
 mod identify;
 mod record;
 mod verify;
@@ -39,6 +40,7 @@ enum What {
     Verify(verify::Verify),
     Identify(identify::Identify),
     Detect(detect::Detect),
+    Enrolment(enrolment::Enrolment),
 }
 
 impl Eval {
@@ -47,6 +49,7 @@ impl Eval {
             What::Verify(c) => c.run(models),
             What::Identify(c) => c.run(models),
             What::Detect(c) => c.run(models),
+            What::Enrolment(c) => c.run(models),
         }
     }
 }

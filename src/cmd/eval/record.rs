@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
@@ -22,6 +22,24 @@ impl From<Rate> for RateRecord {
         let interval = rate.interval();
         let Rate { errors, trials } = rate;
         Self { value: rate.value(), low: interval.low, high: interval.high, errors, trials }
+    }
+}
+
+impl RateRecord {
+    /// A rate over repetitions with the same people: their trials are not independent, so the interval is that of one repetition,
+    /// with as many errors as there are in the mean.
+    pub(super) fn repeated(rate: Rate, repetitions: u64) -> Self {
+        let once = Rate { errors: (rate.errors + repetitions / 2) / repetitions, trials: rate.trials / repetitions };
+        let interval = once.interval();
+        Self { low: interval.low, high: interval.high, ..rate.into() }
+    }
+}
+
+impl fmt::Display for RateRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { value, low, high, errors, trials } = *self;
+        let value = value.map_or_else(|| "cannot be said".to_owned(), |v| format!("{:.2} %", 100.0 * v));
+        write!(f, "{value} ({:.2}-{:.2} %), {errors} of {trials}", 100.0 * low, 100.0 * high)
     }
 }
 
@@ -114,6 +132,19 @@ mod tests {
         );
         assert!(
             text.contains("cannot be said from 10 non-mated trials; at this threshold it is 0.00 % (0.00-30.85 %)")
+        );
+    }
+
+    #[test]
+    fn repetitions_do_not_narrow_the_interval() {
+        let (once, ten) = (RateRecord::from(Rate { errors: 3, trials: 180 }), Rate { errors: 30, trials: 1800 });
+        let repeated = RateRecord::repeated(ten, 10);
+        assert_eq!((repeated.low, repeated.high, repeated.trials), (once.low, once.high, 1800));
+        assert!(repeated.to_string().starts_with("1.67 % (0.3"), "{repeated}");
+        assert!(
+            RateRecord::repeated(Rate { errors: 0, trials: 0 }, 10)
+                .to_string()
+                .starts_with("cannot be said (0.00-100.00 %)")
         );
     }
 
