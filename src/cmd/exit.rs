@@ -4,7 +4,7 @@ use crate::{
     capture::{CaptureError, PictureError},
     config::ConfigError,
     gallery::GalleryError,
-    models::ModelsError,
+    models::{ModelsError, import::ImportError},
     pipeline::PipelineError,
 };
 
@@ -71,6 +71,7 @@ fn is_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<ConfigError>()
         || cause.downcast_ref().is_some_and(|e| matches!(e, PictureError::Missing { .. } | PictureError::Folder { .. }))
         || cause.downcast_ref().is_some_and(CaptureError::is_usage)
+        || cause.downcast_ref().is_some_and(ImportError::is_usage)
         || cause.downcast_ref().is_some_and(|e| matches!(e, PipelineError::Source(source) if source.is_usage()))
         || cause.downcast_ref().is_some_and(|e| {
             matches!(

@@ -14,6 +14,7 @@ mod enrol;
 mod exit;
 mod gallery;
 mod identify;
+mod import;
 mod models;
 mod place;
 mod printer;
