@@ -39,7 +39,8 @@ fn the_committed_files_are_what_the_catalogue_says() {
         check.outcome.unwrap();
     }
     for card in store.catalogue().models() {
-        assert!(folder().join(&card.licence_file).is_file(), "{}: {}", card.id, card.licence_file);
+        let licence = card.licence_file.as_ref().unwrap_or_else(|| panic!("{} has no licence text", card.id));
+        assert!(folder().join(licence).is_file(), "{}: {licence}", card.id);
     }
 }
 
@@ -267,6 +268,52 @@ fn two_models_of_one_id_or_two_defaults_of_one_role_are_refused() {
         defaults.contains("model seeta-frontal-1.0") && defaults.contains("yunet-2023mar is the default"),
         "{defaults}"
     );
+}
+
+/// A catalogue that extends the models in the binary by those of the repository's that `edit` leaves.
+fn extension(edit: impl Fn(&str) -> String) -> (tempfile::TempDir, Result<ModelStore, ModelsError>) {
+    catalogue_with(|text| {
+        let entries: Vec<String> =
+            text.split("[[model]]").skip(1).map(&edit).filter(|entry| !entry.is_empty()).collect();
+        let entries: String = entries.iter().map(|entry| format!("[[model]]{entry}")).collect();
+        format!("format = 1\nextends = \"binary\"\n{entries}")
+    })
+}
+
+/// The detector's entry under another id; of the others nothing.
+fn another_detector(entry: &str) -> String {
+    match entry.contains("id = \"yunet-2023mar\"") {
+        true => entry.replacen("yunet-2023mar", "mine", 1),
+        false => String::new(),
+    }
+}
+
+#[test]
+fn a_catalogue_may_extend_the_models_in_the_binary() {
+    let (folder, store) = extension(|entry| another_detector(entry).replace("default = true\n", ""));
+    let store = asked(store.unwrap(), EngineChoice::F32);
+    let binary = ModelStore::embedded().unwrap();
+    assert_eq!(store.catalogue().models().len(), binary.catalogue().models().len() + 1);
+    assert_eq!(store.catalogue().own_models().len(), 1);
+    assert!(store.catalogue().is_own("mine") && !store.catalogue().is_own("yunet-2023mar"));
+    assert_eq!(store.default_for(Role::Detector).unwrap().id, "yunet-2023mar");
+    store.load("yunet-2023mar").unwrap();
+    let missing = store.load("mine").unwrap_err().to_string();
+    assert!(missing.contains(&folder.path().display().to_string()), "its own file is looked for there: {missing}");
+}
+
+#[test]
+fn an_extension_may_name_another_default_but_not_take_an_id() {
+    let (_folder, store) = extension(another_detector);
+    let store = asked(store.unwrap(), EngineChoice::F32);
+    assert_eq!(store.default_for(Role::Detector).unwrap().id, "mine");
+    assert_eq!(store.default_for(Role::Recogniser).unwrap().id, "mobilefacenet-arcface-192");
+    let same = extension(|entry| entry.to_owned()).1.unwrap_err().to_string();
+    assert!(same.contains("yunet-2023mar") && same.contains("twice"), "{same}");
+    let other = refusal("format = 1", "format = 1\nextends = \"elsewhere\"");
+    assert!(other.contains("elsewhere") && other.contains("binary"), "{other}");
+    let alone = Catalogue::parse("format = 1\nextends = \"binary\"\n[[model]]\nid = \"x\"\n").unwrap_err();
+    assert!(matches!(alone, ModelsError::NotEmbedded), "{alone}");
 }
 
 #[test]

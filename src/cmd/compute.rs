@@ -39,8 +39,13 @@ pub(super) fn open_store(models: Option<&Path>, settings: EngineSettings) -> Res
         None => ModelStore::embedded()?,
         Some(dir) => ModelStore::open(dir)?,
     };
+    Ok(store.computed_by(kernels(settings)?, settings.choice))
+}
+
+/// The kernels that the environment asks for, and the threads that the settings do.
+pub(super) fn kernels(settings: EngineSettings) -> Result<Engine, Failure> {
     let threads = usize::try_from(settings.threads).expect("a few threads fit any machine word");
-    Ok(store.computed_by(Engine { isa: isa()?, threads }, settings.choice))
+    Ok(Engine { isa: isa()?, threads })
 }
 
 /// The family of kernels: the one that the environment asks for, else the processor's best.

@@ -220,9 +220,9 @@ impl Engine {
             return self.operating_point(name, Comparison::OneToOne);
         }
         let card = self.recogniser()?;
-        let point = card.operating_points.iter().find(|p| p.kind == Comparison::OneToOne).ok_or_else(|| {
-            Failure::usage(format!("model {}: no operating point for one-to-one comparison; give --threshold", card.id))
-        })?;
+        let Some(point) = card.operating_points.iter().find(|p| p.kind == Comparison::OneToOne) else {
+            return Err(card.no_operating_point("for one-to-one comparison").into());
+        };
         self.operating_point(&point.name, Comparison::OneToOne)
     }
 

@@ -5,7 +5,7 @@ use crate::{
     config::ConfigError,
     eval::EvalError,
     gallery::GalleryError,
-    models::ModelsError,
+    models::{ModelsError, import::ImportError},
     pipeline::PipelineError,
 };
 
@@ -81,6 +81,7 @@ fn is_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.downcast_ref().is_some_and(|e| matches!(e, PictureError::Missing { .. } | PictureError::Folder { .. }))
         || cause.downcast_ref().is_some_and(CaptureError::is_usage)
         || cause.downcast_ref().is_some_and(EvalError::is_usage)
+        || cause.downcast_ref().is_some_and(ImportError::is_usage)
         || cause.downcast_ref().is_some_and(|e| matches!(e, PipelineError::Source(source) if source.is_usage()))
         || cause.downcast_ref().is_some_and(|e| {
             matches!(

@@ -15,6 +15,7 @@ mod eval;
 mod exit;
 mod gallery;
 mod identify;
+mod import;
 mod models;
 mod place;
 mod printer;

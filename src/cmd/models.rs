@@ -3,7 +3,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Exit, Failure, compute::open_store, printer::Printer};
+use super::{Exit, Failure, compute::open_store, import::Import, printer::Printer};
 use crate::{
     config::EngineSettings,
     models::{ModelCard, Verification},
@@ -32,6 +32,7 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    Import(Box<Import>),
     /// Check every file against its length and SHA-256
     Verify {
         /// One JSON object a model
@@ -58,9 +59,11 @@ impl Check {
 
 impl Models {
     pub(super) fn run(self, models: Option<&Path>) -> Result<Exit, Failure> {
-        let store = open_store(models, EngineSettings::default())?;
+        let store = || open_store(models, EngineSettings::default());
         match self.what {
+            What::Import(import) => import.run(models),
             What::List { json } => {
+                let store = store()?;
                 let mut printer = Printer::new(json);
                 for card in store.catalogue().models() {
                     printer.result(card, || {
@@ -80,6 +83,7 @@ impl Models {
                 Ok(Exit::Done)
             }
             What::Show { id, json } => {
+                let store = store()?;
                 let card = store.catalogue().get(&id).map_err(|e| Failure::usage(e.to_string()))?;
                 Printer::new(json).result(card, || show(card))?;
                 Ok(Exit::Done)
@@ -87,7 +91,7 @@ impl Models {
             What::Verify { json } => {
                 let mut printer = Printer::new(json);
                 let mut whole = true;
-                for check in store.verify() {
+                for check in store()?.verify() {
                     let record = Check::of(check);
                     whole &= record.ok;
                     printer.result(&record, || match &record.error {

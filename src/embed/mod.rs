@@ -59,6 +59,14 @@ pub enum EmbedError {
         /// The shape by its card.
         shape: [usize; 4],
     },
+    /// The card names an output that the network does not have.
+    #[error("model {model} has no output {output}, which its card names: card and file do not belong together")]
+    Output {
+        /// The model.
+        model: String,
+        /// The output by its card.
+        output: String,
+    },
     /// The network gives another number of values than its card says.
     #[error("model {model} gave {found} values, its card says {expected}: card and file do not belong together")]
     Dimension {
@@ -90,6 +98,8 @@ pub fn build(model: Option<&str>, models: &ModelStore) -> Result<Box<dyn FaceEmb
 struct Recogniser {
     model: LoadedModel,
     graph: Graph,
+    /// Which of the graph's outputs is the embedding.
+    output: usize,
 }
 
 impl Recogniser {
@@ -103,7 +113,13 @@ impl Recogniser {
             return Err(EmbedError::Input { model: card.id.clone(), shape: input.shape });
         }
         let graph = model.graph(&input.shape)?;
-        Ok(Recogniser { model, graph })
+        let output = match card.output.names.first() {
+            None => 0,
+            Some(name) => graph
+                .output_index(name)
+                .ok_or_else(|| EmbedError::Output { model: card.id.clone(), output: name.clone() })?,
+        };
+        Ok(Recogniser { model, graph, output })
     }
 }
 
@@ -130,7 +146,7 @@ impl Recogniser {
         let card = &self.model.card;
         let size = (FaceCrop::SIDE_PX, FaceCrop::SIDE_PX);
         let outputs = card.input.infer(&mut self.graph, crop.as_rgb(), size, profile)?;
-        let values = outputs.first().map_or(&[][..], |output| output.data());
+        let values = outputs.get(self.output).map_or(&[][..], |output| output.data());
         if values.len() != card.output.dimension {
             return Err(EmbedError::Dimension {
                 model: card.id.clone(),
@@ -180,6 +196,11 @@ mod tests {
         larger.card.input.shape = [1, 3, 128, 128];
         let error = Recogniser::new(larger).err().unwrap();
         assert!(matches!(error, EmbedError::Input { shape: [1, 3, 128, 128], .. }), "{error}");
+
+        let mut renamed = good.clone();
+        renamed.card.output.names = vec!["fc1".to_owned()];
+        let error = Recogniser::new(renamed).err().unwrap();
+        assert!(matches!(&error, EmbedError::Output { output, .. } if output == "fc1"), "{error}");
 
         let mut longer = good;
         longer.card.output.dimension = 512;

@@ -41,8 +41,9 @@ pub struct ModelCard {
     pub sha256: Digest,
     /// The licence of the weights, an SPDX expression.
     pub licence: String,
-    /// The licence's text, relative to the catalogue's folder.
-    pub licence_file: String,
+    /// The licence's text, relative to the catalogue's folder; absent when it was not given with a model of one's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence_file: Option<String>,
     /// The network's structure and cost.
     pub architecture: String,
     /// Where the weights came from.
@@ -54,7 +55,7 @@ pub struct ModelCard {
     /// What comes out.
     pub output: OutputSpec,
     /// The thresholds measured for it; none for anything but a recogniser.
-    #[serde(default, rename = "operating_point")]
+    #[serde(default, rename = "operating_point", skip_serializing_if = "Vec::is_empty")]
     pub operating_points: Vec<OperatingPoint>,
 }
 
@@ -126,17 +127,17 @@ impl fmt::Display for Precision {
     }
 }
 
-/// The published package in which the weights were found.
+/// Where the weights were found: a published package, or a file that somebody had.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// The client that fetches it: `pip`, `npm` or `cargo`.
+    /// The client that fetches it: `pip`, `npm` or `cargo`; [`Source::FILE`] for a file that was brought by hand.
     pub client: String,
-    /// The package's name.
+    /// The package's name; of a file, where it came from.
     pub package: String,
     /// Its version.
     pub version: String,
-    /// The SHA-256 of the package's archive.
+    /// The SHA-256 of the package's archive; of a file, the file's own.
     pub sha256: Digest,
     /// The file inside the package.
     pub file: String,
@@ -144,6 +145,11 @@ pub struct Source {
     pub file_sha256: Digest,
     /// What was done to it; "none" when it is used as shipped.
     pub changes: String,
+}
+
+impl Source {
+    /// The client of a model that was brought as a file (`doorward models import`).
+    pub const FILE: &str = "file";
 }
 
 /// The publication a model goes back to, and what is known of its training.
@@ -172,7 +178,7 @@ pub struct Publication {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputSpec {
-    /// The graph's outputs by name, in their order; empty when the format names none.
+    /// The graph's outputs by name, in their order; empty when the format names none. Of a recogniser the first is the embedding.
     pub names: Vec<String>,
     /// Values a face: the length of an embedding, twice the number of landmarks, the number of classes.
     pub dimension: usize,
@@ -228,14 +234,17 @@ impl ModelCard {
     /// # Errors
     /// [`ModelsError::NoOperatingPoint`] with the names there are.
     pub fn operating_point(&self, name: &str) -> Result<&OperatingPoint, ModelsError> {
-        self.operating_points.iter().find(|point| point.name == name).ok_or_else(|| {
-            let names: Vec<&str> = self.operating_points.iter().map(|point| point.name.as_str()).collect();
-            ModelsError::NoOperatingPoint {
-                model: self.id.clone(),
-                name: name.to_owned(),
-                known: if names.is_empty() { "none".to_owned() } else { names.join(", ") },
-            }
-        })
+        self.operating_points.iter().find(|point| point.name == name).ok_or_else(|| self.no_operating_point(name))
+    }
+
+    /// The error for an operating point that is not there: its name, or which it should be.
+    pub fn no_operating_point(&self, name: &str) -> ModelsError {
+        let names: Vec<&str> = self.operating_points.iter().map(|point| point.name.as_str()).collect();
+        ModelsError::NoOperatingPoint {
+            model: self.id.clone(),
+            name: name.to_owned(),
+            known: if names.is_empty() { "none".to_owned() } else { names.join(", ") },
+        }
     }
 }
 

@@ -3,24 +3,41 @@
 use std::collections::HashSet;
 use std::path::{Component, Path};
 
-use super::{Comparison, ModelCard, ModelsError, Precision, Role};
+use super::{Comparison, ModelCard, ModelsError, Precision, Role, Source};
 
 /// The format of `catalogue.toml` this version reads.
 const FORMAT: i64 = 1;
+
+/// What a catalogue may extend: the models in the binary.
+const BINARY: &str = "binary";
 
 /// The cards of a model folder, all of them valid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Catalogue {
     models: Vec<ModelCard>,
+    /// How many of them, the first ones, come from the catalogue that this one extends.
+    inherited: usize,
 }
 
 impl Catalogue {
-    /// Reads the text of a `catalogue.toml`.
+    /// Reads the text of a `catalogue.toml` that stands alone.
     ///
     /// # Errors
     /// [`ModelsError::Catalogue`] when the text is not a catalogue, [`ModelsError::Card`] (naming card and key) when a card has an
-    /// unknown, missing or impossible key.
+    /// unknown, missing or impossible key, [`ModelsError::NotEmbedded`] when it extends the models in the binary.
     pub fn parse(text: &str) -> Result<Catalogue, ModelsError> {
+        Catalogue::parse_over(text, || Err(ModelsError::NotEmbedded))
+    }
+
+    /// As [`parse`](Self::parse), and takes the models of `base` too if the text says `extends = "binary"`. A default of its own for
+    /// a role then takes the place of the base's.
+    ///
+    /// # Errors
+    /// As `parse`, and what `base` finds.
+    pub(super) fn parse_over(
+        text: &str,
+        base: impl FnOnce() -> Result<Catalogue, ModelsError>,
+    ) -> Result<Catalogue, ModelsError> {
         let refuse = |reason| ModelsError::Catalogue { reason };
         let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| refuse(error.to_string()))?;
         match table.remove("format") {
@@ -32,18 +49,47 @@ impl Catalogue {
             Some(toml::Value::Array(entries)) => entries,
             _ => return Err(refuse("it holds no [[model]]".to_owned())),
         };
+        let mut models = match table.remove("extends") {
+            None => Vec::new(),
+            Some(toml::Value::String(base_name)) if base_name == BINARY => base()?.models,
+            Some(other) => return Err(refuse(format!("extends is {other}; allowed is \"{BINARY}\""))),
+        };
         if let Some(key) = table.keys().next() {
-            return Err(refuse(format!("unknown key {key}; allowed are format and [[model]]")));
+            return Err(refuse(format!("unknown key {key}; allowed are format, extends and [[model]]")));
         }
-        let models: Vec<ModelCard> =
-            entries.into_iter().enumerate().map(|(i, entry)| card(i, entry)).collect::<Result<_, _>>()?;
+        let inherited = models.len();
+        for (i, entry) in entries.into_iter().enumerate() {
+            let own = card(i, entry)?;
+            if own.default {
+                models[..inherited]
+                    .iter_mut()
+                    .filter(|base| base.role == own.role)
+                    .for_each(|base| base.default = false);
+            }
+            models.push(own);
+        }
         check_together(&models)?;
-        Ok(Catalogue { models })
+        Ok(Catalogue { models, inherited })
     }
 
-    /// All cards, in the file's order.
+    /// All cards, in the file's order, after those of the catalogue that it extends.
     pub fn models(&self) -> &[ModelCard] {
         &self.models
+    }
+
+    /// The cards of the file itself.
+    pub fn own_models(&self) -> &[ModelCard] {
+        &self.models[self.inherited..]
+    }
+
+    /// Whether the card called `id` stands in the file itself, not in the catalogue that it extends.
+    pub fn is_own(&self, id: &str) -> bool {
+        self.own_models().iter().any(|card| card.id == id)
+    }
+
+    /// The catalogue of a new file that extends this one.
+    pub(super) fn into_inherited(self) -> Catalogue {
+        Catalogue { inherited: self.models.len(), ..self }
     }
 
     /// The card called `id`.
@@ -103,9 +149,18 @@ fn card(index: usize, entry: toml::Value) -> Result<ModelCard, ModelsError> {
         key: "entry".to_owned(),
         reason: error.to_string().trim_end().replace('\n', " "),
     })?;
-    match first_fault(&card) {
-        Some((key, reason)) => Err(ModelsError::Card { model: card.id, key, reason }),
-        None => Ok(card),
+    check(&card)?;
+    Ok(card)
+}
+
+/// Checks what a card can know alone.
+///
+/// # Errors
+/// [`ModelsError::Card`] with the first key whose value is not possible.
+pub(super) fn check(card: &ModelCard) -> Result<(), ModelsError> {
+    match first_fault(card) {
+        Some((key, reason)) => Err(ModelsError::Card { model: card.id.clone(), key, reason }),
+        None => Ok(()),
     }
 }
 
@@ -116,8 +171,8 @@ fn first_fault(card: &ModelCard) -> Option<(String, String)> {
     if card.id.is_empty() || card.id.len() > 64 || !card.id.chars().all(allowed) {
         return fault("id", "1 to 64 lower-case letters, digits, - and . are allowed");
     }
-    for (key, path) in [("file", &card.file), ("licence_file", &card.licence_file)] {
-        if !stays_inside(path) {
+    for (key, path) in [("file", Some(&card.file)), ("licence_file", card.licence_file.as_ref())] {
+        if let Some(path) = path.filter(|path| !stays_inside(path)) {
             return fault(key, &format!("{path:?} must be a relative path without .."));
         }
     }
@@ -127,8 +182,14 @@ fn first_fault(card: &ModelCard) -> Option<(String, String)> {
     if card.quantised_from.is_some() && card.precision == Precision::F32 {
         return fault("quantised_from", "a model in f32 is not quantised; say precision = \"int8\"");
     }
-    if !["pip", "npm", "cargo"].contains(&card.source.client.as_str()) {
-        return fault("source.client", &format!("{:?}: pip, npm and cargo are allowed", card.source.client));
+    if !["pip", "npm", "cargo", Source::FILE].contains(&card.source.client.as_str()) {
+        return fault("source.client", &format!("{:?}: pip, npm, cargo and file are allowed", card.source.client));
+    }
+    if !is_licence(&card.licence) {
+        return fault(
+            "licence",
+            &format!("{:?}: an SPDX expression such as MIT or Apache-2.0 is expected", card.licence),
+        );
     }
 
     let input = &card.input;
@@ -243,6 +304,12 @@ fn not_a_variant(card: &ModelCard, from: &str, models: &[ModelCard]) -> Option<S
     }
     let other = models.iter().find(|other| other.id != card.id && other.quantised_from.as_deref() == Some(from));
     other.map(|other| format!("{} is quantised from {from} already", other.id))
+}
+
+/// Whether a text may be an SPDX expression, by its characters: the list of licences grows, so it is not looked up.
+fn is_licence(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-.+:() ".contains(c);
+    text.len() <= 200 && text.chars().all(allowed) && text.chars().any(|c| c.is_ascii_alphanumeric())
 }
 
 /// Whether a path of the catalogue stays in the catalogue's folder.

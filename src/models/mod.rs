@@ -5,6 +5,9 @@
 //! catalogue with its files, either inside the binary (feature `embedded-models`) or in a folder. It never hands out bytes
 //! whose hash differs from the card's.
 //!
+//! A folder's catalogue may extend the models in the binary (`extends = "binary"`): that is how a model of one's own, brought in by
+//! [`import`], stands beside them.
+//!
 //! A model may be there twice, in `f32` and quantised to int8. A store knows the engine it works for, and gives the variant that the
 //! configuration asks for or, with `engine = "auto"`, the one that [`preferred`] holds for the processor.
 //!
@@ -14,6 +17,7 @@
 mod auto;
 mod card;
 mod catalogue;
+pub mod import;
 mod input;
 mod store;
 
@@ -27,6 +31,17 @@ pub use catalogue::Catalogue;
 pub use input::{Alignment, Colour, InputSpec, Layout};
 pub use store::{LoadedModel, ModelStore, Verification};
 
+/// What to do when an operating point is missing: another model's threshold means nothing here.
+fn remedy(known: &str) -> &'static str {
+    match known {
+        "none" => {
+            "Thresholds of other models mean nothing for it: find one with `doorward eval identify` on labelled photos, or \
+             `doorward calibrate` on your gallery, and give it as a number (--threshold, or threshold in [recogniser])"
+        }
+        _ => "Name one of these, or give a threshold as a number (--threshold, or threshold in [recogniser])",
+    }
+}
+
 /// What can be wrong with a catalogue, a model file or a request for one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -36,7 +51,8 @@ pub enum ModelsError {
     Network(#[from] crate::nn::NnError),
     /// The binary holds no models and no folder was given.
     #[error(
-        "this build holds no models (feature embedded-models is off); give a folder with a catalogue.toml: --models DIR"
+        "this build holds no models (feature embedded-models is off); give a folder with a catalogue.toml that stands alone, \
+         without extends: --models DIR"
     )]
     NotEmbedded,
     /// A file could not be read.
@@ -99,7 +115,7 @@ pub enum ModelsError {
         known: String,
     },
     /// The card has no operating point of this name.
-    #[error("model {model} has no operating point {name}; it has: {known}")]
+    #[error("model {model} has no operating point {name}; it has: {known}. {}", remedy(.known))]
     NoOperatingPoint {
         /// The model.
         model: String,

@@ -100,7 +100,8 @@ impl ModelStore {
         Err(ModelsError::NotEmbedded)
     }
 
-    /// The models of a folder that holds a `catalogue.toml`, for the default engine.
+    /// The models of a folder that holds a `catalogue.toml`, for the default engine; those in the binary too if the catalogue extends
+    /// them.
     ///
     /// The model files are read and checked when they are loaded, not here.
     ///
@@ -109,7 +110,12 @@ impl ModelStore {
     pub fn open(folder: &Path) -> Result<ModelStore, ModelsError> {
         let path = folder.join("catalogue.toml");
         let text = fs::read_to_string(&path).map_err(|source| ModelsError::Read { path, source })?;
-        Ok(ModelStore::new(Catalogue::parse(&text)?, Place::Folder(folder.to_owned())))
+        Ok(ModelStore::new(ModelStore::parse(&text)?, Place::Folder(folder.to_owned())))
+    }
+
+    /// Reads the text of a folder's catalogue, together with the models in the binary if it extends them.
+    pub(super) fn parse(text: &str) -> Result<Catalogue, ModelsError> {
+        Catalogue::parse_over(text, || Ok(ModelStore::embedded()?.catalogue))
     }
 
     fn new(catalogue: Catalogue, place: Place) -> ModelStore {
@@ -200,7 +206,7 @@ impl ModelStore {
             true => Ok(()),
             false => Err(ModelsError::Length { file: self.describe(card), expected: card.bytes, found }),
         };
-        match &self.place {
+        match self.place_of(card) {
             #[cfg(feature = "embedded-models")]
             Place::Binary => {
                 let (_, bytes) = embedded::FILES.iter().find(|(name, _)| *name == card.file).ok_or_else(|| {
@@ -221,9 +227,18 @@ impl ModelStore {
         }
     }
 
+    /// Where a card's file is: what a folder's catalogue only extends lies in the binary.
+    fn place_of(&self, card: &ModelCard) -> &Place {
+        #[cfg(feature = "embedded-models")]
+        if !self.catalogue.is_own(&card.id) {
+            return &Place::Binary;
+        }
+        &self.place
+    }
+
     /// The file as an error should name it.
     fn describe(&self, card: &ModelCard) -> String {
-        match &self.place {
+        match self.place_of(card) {
             #[cfg(feature = "embedded-models")]
             Place::Binary => format!("{} (in the binary)", card.file),
             Place::Folder(folder) => folder.join(&card.file).display().to_string(),

@@ -17,7 +17,7 @@ use tract_onnx::tract_hir::tract_core::plan;
 use super::pixels::{PixelTable, StoredPixels};
 use super::qdq::{self, Quantisation, Step};
 use super::team::Team;
-use super::{Isa, NnError, Tensor, check, float, operator, prelu};
+use super::{Isa, NnError, Tensor, check, dialect, float, operator, prelu};
 
 /// How graphs are computed: on which instructions and how many threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +105,9 @@ impl std::fmt::Debug for Graph {
 }
 
 impl Graph {
+    /// The longest file that is loaded, bytes.
+    pub const MAX_FILE_BYTES: usize = check::MAX_FILE_BYTES;
+
     /// [`load_with`](Graph::load_with) the default [`Engine`].
     ///
     /// # Errors
@@ -352,6 +355,13 @@ fn pixels_shape(shape: &[usize]) -> [usize; 4] {
     [1, shape[2], shape[3], shape[1]]
 }
 
+/// tract's importer with the operators of ours that files may name.
+pub(super) fn importer() -> tract_onnx::Onnx {
+    let mut importer = tract_onnx::onnx().with_ignore_value_info(true);
+    prelu::register(&mut importer);
+    importer
+}
+
 /// A graph imported, fused and optimised.
 struct Planned {
     plan: Arc<TypedSimplePlan>,
@@ -384,12 +394,12 @@ impl Planned {
         pixels: Option<&PixelTable>,
     ) -> TractResult<Planned> {
         check::bytes(onnx)?;
-        let mut importer = tract_onnx::onnx().with_ignore_value_info(true);
-        prelu::register(&mut importer);
+        let mut importer = importer();
         let mut proto: ModelProto = importer.proto_model_for_read(&mut onnx)?;
         check::model(&proto, input_shape, |operator| importer.op_register.0.contains_key(operator))?;
         // Only now: a file cannot name operators of ours.
         operator::register(&mut importer);
+        dialect::settle(&mut proto)?;
         let graph = proto.graph.as_mut().ok_or_else(|| format_err!("the file holds no graph"))?;
         let output_names: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
         ensure!(!output_names.is_empty(), "the graph has no output");

@@ -12,6 +12,7 @@
 //! processors ([`Isa`]), `team` shares one inference among threads.
 
 mod check;
+mod dialect;
 #[allow(unsafe_code, reason = "vector instructions; each block carries its proof")]
 mod float;
 mod graph;
@@ -23,6 +24,7 @@ mod operator;
 mod pixels;
 mod prelu;
 mod qdq;
+mod signature;
 #[allow(unsafe_code, reason = "a job is shared by reference with threads that outlive it")]
 mod team;
 
@@ -30,6 +32,7 @@ pub use check::Fault;
 pub use graph::{Engine, Graph, Precision, Profile};
 pub use isa::{ISA_VARIABLE, Isa};
 pub use pixels::PixelTable;
+pub use signature::{Signature, Value};
 
 /// A dense tensor of `f32` values in row-major order.
 #[derive(Clone, PartialEq)]

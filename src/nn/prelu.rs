@@ -45,9 +45,21 @@ impl Expansion for ImportPRelu {
             input.datum_type
         );
         let slope = slope.konst.as_ref().with_context(|| format!("PRelu {prefix}: the slope must be a constant"))?;
-        let op = PRelu::new(input.rank(), slope).with_context(|| format!("PRelu {prefix}"))?;
+        let mut op = PRelu::new(input.rank(), slope).with_context(|| format!("PRelu {prefix}"))?;
+        if slope.rank() == 1 && means_channels(&input.shape, op.slopes.len()) {
+            op.axis = 1;
+        }
         model.wire_node(prefix, op, &inputs[..1])
     }
+}
+
+/// Whether a slope of one axis and `length` values is meant for the channels of an input of `shape`.
+///
+/// By ONNX it belongs to the last axis. Older exporters (MXNet's among them) wrote the channels' slopes so; where it cannot fit
+/// the last axis and does fit the channels, that is what the file means.
+fn means_channels(shape: &ShapeFact, length: usize) -> bool {
+    let is = |axis: usize| shape.get(axis).is_some_and(|dim| *dim == length.to_dim());
+    length > 1 && shape.rank() > 2 && is(1) && !is(shape.rank() - 1)
 }
 
 /// `y = x` where `x >= 0`, else `slope[channel] * x`; NaN stays NaN.
@@ -208,6 +220,16 @@ mod tests {
     fn a_slope_that_is_not_finite_is_refused() {
         assert!(op(4, &[1], &[f32::NAN]).is_err());
         assert!(op(4, &[1], &[f32::INFINITY]).is_err());
+    }
+
+    #[test]
+    fn a_slope_of_one_axis_is_the_last_axis_unless_it_fits_the_channels_only() {
+        let means = |shape: &[usize], length| means_channels(&f32::fact(shape).shape, length);
+        assert!(means(&[1, 4, 2, 2], 4));
+        assert!(!means(&[1, 4, 4, 4], 4), "as ONNX says");
+        assert!(!means(&[1, 3, 2, 4], 4));
+        assert!(!means(&[1, 1, 2, 2], 1), "one slope for all");
+        assert!(!means(&[1, 4], 4), "a row has no other axis");
     }
 
     #[test]

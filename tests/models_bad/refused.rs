@@ -276,3 +276,17 @@ fn names_in_messages_are_short_and_carry_no_control_characters() {
     let (_, message) = fault(&file);
     assert!(message.len() < 400 && !message.contains('\u{1b}') && message.contains("\\u{1b}[2Jnnn"), "{message}");
 }
+
+#[test]
+fn statistics_of_a_normalisation_are_those_of_channels() {
+    let file = |dims: &[i64], spatial: i64| {
+        let count = dims.iter().product::<i64>() as usize;
+        let names = ["scale", "bias", "mean", "variance"];
+        let graph = names.iter().fold(Graph::new(), |g, name| g.tensor(floats(name, dims, &vec![1.0; count])));
+        let inputs = ["x", "scale", "bias", "mean", "variance"];
+        graph.node("BatchNormalization", "bn", &inputs, &["y"], vec![attr_int("spatial", spatial)]).file()
+    };
+    // What MXNet writes: spatial is 0, and the statistics are those of the channels all the same.
+    assert_eq!(outputs(&file(&[3], 0)), outputs(&file(&[3], 1)));
+    assert_names(&file(&[3, 8, 8], 0), &["node bn", "spatial", "one value a channel"]);
+}

@@ -99,7 +99,7 @@ pub enum Fault {
 const SHOWN_CHARS: usize = 80;
 
 /// A name of the file as a message shows it: one line, not too long, never empty.
-pub(super) fn shown(name: &str) -> String {
+pub(in crate::nn) fn shown(name: &str) -> String {
     let mut shown: String = name.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
     if name.is_empty() {
         shown.push_str("(without name)");

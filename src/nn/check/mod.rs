@@ -24,9 +24,9 @@ mod wire;
 
 use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto};
 
-use self::fault::shown;
-
 pub use self::fault::Fault;
+pub(super) use self::fault::shown;
+pub(super) use self::names::{input_of, structure};
 pub(super) use self::sizes::sizes;
 
 /// The longest file: twice an ArcFace on ResNet-100 in float.
@@ -71,7 +71,7 @@ fn node_name(node: &NodeProto) -> String {
 }
 
 /// A fault at `field` of `node`.
-fn node_fault(node: &NodeProto, field: impl Into<String>, reason: impl Into<String>) -> Fault {
+pub(super) fn node_fault(node: &NodeProto, field: impl Into<String>, reason: impl Into<String>) -> Fault {
     Fault::Node { node: node_name(node), operator: shown(&node.op_type), field: field.into(), reason: reason.into() }
 }
 

@@ -14,7 +14,7 @@ use super::{MAX_INITIALISERS, MAX_NODES, node_fault, node_name};
 const DOMAINS: [&str; 3] = ["", "ai.onnx", "com.microsoft"];
 
 /// Checks everything but the contents of tensors and attributes, and returns the graph.
-pub(super) fn structure(proto: &ModelProto, supported: impl Fn(&str) -> bool) -> Result<&GraphProto, Fault> {
+pub(in crate::nn) fn structure(proto: &ModelProto, supported: impl Fn(&str) -> bool) -> Result<&GraphProto, Fault> {
     if let Some(function) = proto.functions.first() {
         let name = shown(function.name.as_deref().unwrap_or_default());
         return graph_fault("functions", format!("function {name}: model-local functions are not supported"));
@@ -89,6 +89,11 @@ pub(super) fn structure(proto: &ModelProto, supported: impl Fn(&str) -> bool) ->
 fn inputs(graph: &GraphProto) -> impl Iterator<Item = &ValueInfoProto> {
     let initialisers: HashSet<&str> = graph.initializer.iter().map(|tensor| &*tensor.name).collect();
     graph.input.iter().filter(move |input| !initialisers.contains(&*input.name))
+}
+
+/// The only input of a graph that has passed [`structure`].
+pub(in crate::nn) fn input_of(graph: &GraphProto) -> &ValueInfoProto {
+    inputs(graph).next().expect("the structure was checked")
 }
 
 fn check_operator(node: &NodeProto, supported: &impl Fn(&str) -> bool) -> Result<(), Fault> {
