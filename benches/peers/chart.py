@@ -16,8 +16,12 @@ LONGEST = 1.5
 
 def svg(report: dict) -> str:
     """The chart of a report (see `report.document`), fastest on top."""
-    rows = report["rows"]
-    reference = next((row["median_ms"] for row in rows if row["to_onnxruntime_f32"] == 1.0), None)
+    return drawn(report["rows"], title(report), subtitle(report), "to_onnxruntime_f32", "ORT f32")
+
+
+def drawn(rows: list[dict], title: str, subtitle: str, ratio: str, reference_name: str) -> str:
+    """The chart of these rows, whose ratio to the reference is called `ratio`."""
+    reference = next((row["median_ms"] for row in rows if row[ratio] == 1.0), None)
     longest = max((row["p75_ms"] for row in rows), default=1.0)
     end_ms = min(longest, LONGEST * reference) if reference else longest
     step_ms = grid_step(end_ms)
@@ -26,9 +30,9 @@ def svg(report: dict) -> str:
 
     parts = [f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' width='{WIDTH}' height='{height}' "
              f"{FONT} role='img'>",
-             f"<title>{escape(title(report))}</title>",
+             f"<title>{escape(title)}</title>",
              f"<rect width='{WIDTH}' height='{height}' rx='8' fill='{PAPER}'/>",
-             words(24, 32, title(report), 17, weight=600), words(24, 52, subtitle(report), 11.5, QUIET)]
+             words(24, 32, title, 17, weight=600), words(24, 52, subtitle, 11.5, QUIET)]
     bottom = TOP + STEP * len(rows)
     for number in range(int(end_ms / step_ms + 1e-9) + 1):
         x = LEFT + number * step_ms * scale
@@ -36,7 +40,7 @@ def svg(report: dict) -> str:
         parts.append(words(x, bottom + 15, f"{number * step_ms:g}", 11, QUIET, anchor="middle"))
     parts.append(words(LEFT + end_ms * scale + 12, bottom + 15, "ms, median; line: middle half", 11, QUIET))
     for index, row in enumerate(rows):
-        parts += bar(row, TOP + STEP * index, end_ms, scale)
+        parts += bar(row, TOP + STEP * index, end_ms, scale, row[ratio], reference_name)
     parts += legend(rows, height - 22)
     return "\n".join([*parts, "</svg>", ""])
 
@@ -45,7 +49,7 @@ def kind(row: dict) -> str:
     return f"own {row['precision']}" if row["own"] else row["precision"]
 
 
-def bar(row: dict, y: float, end_ms: float, scale: float) -> list[str]:
+def bar(row: dict, y: float, end_ms: float, scale: float, ratio: float | None, reference_name: str) -> list[str]:
     """One engine: its name, its bar, and its figures behind it."""
     middle = y + BAR / 2
     cut = row["median_ms"] > end_ms
@@ -60,8 +64,8 @@ def bar(row: dict, y: float, end_ms: float, scale: float) -> list[str]:
         parts.append(f"<line x1='{x1:.1f}' x2='{x2:.1f}' y1='{middle}' y2='{middle}' stroke='{INK}' stroke-width='1.5'/>")
     end = LEFT + (length if cut else max(length, min(row["p75_ms"], end_ms) * scale))
     figures = f"{row['median_ms']:.2f} ms"
-    if row["to_onnxruntime_f32"] is not None:
-        figures += f"<tspan fill='{QUIET}'>   {row['to_onnxruntime_f32']:.2f} of ORT f32</tspan>"
+    if ratio is not None:
+        figures += f"<tspan fill='{QUIET}'>   {ratio:.2f} of {reference_name}</tspan>"
     parts.append(f"<text x='{end + 8:.1f}' y='{middle + 4.5}' font-size='12.5' fill='{INK}' xml:space='preserve'>"
                  f"{figures}</text>")
     return parts

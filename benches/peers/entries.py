@@ -101,15 +101,15 @@ def families() -> list[str]:
     return FAMILIES.get(platform.machine(), ["portable"])
 
 
-def build_infer() -> pathlib.Path | str:
-    """The Rust worker, compiled if need be; or why there is none."""
-    command = ["cargo", "build", "--release", "--locked", "--example", "infer", "--message-format", "json-render-diagnostics"]
+def build(example: str) -> pathlib.Path | str:
+    """A Rust worker, compiled if need be; or why there is none."""
+    command = ["cargo", "build", "--release", "--locked", "--example", example, "--message-format", "json-render-diagnostics"]
     try:
         built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         return f"the worker could not be built: {error}"
     for line in built.stdout.splitlines():
         message = json.loads(line)
-        if message.get("target", {}).get("name") == "infer" and message.get("executable"):
+        if message.get("target", {}).get("name") == example and message.get("executable"):
             return pathlib.Path(message["executable"])
     return "cargo built the worker but did not say where"

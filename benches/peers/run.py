@@ -82,7 +82,7 @@ def main() -> None:
     inputs = pictures.inputs(pictures.card(f32), shape, options.pictures)
     output_names = [output.name for output in onnx.load(f32).graph.output]
     families = options.isa.split(",") if options.isa else entries.families()
-    infer = resolved(options.infer) or entries.build_infer()
+    infer = resolved(options.infer) or entries.build("infer")
     everyone = entries.entries(files, cache, infer, output_names[0], families)
     if options.only:
         wanted = [word.strip() for word in options.only.split(",")]

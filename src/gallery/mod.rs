@@ -6,12 +6,17 @@
 //! identification works on; it never changes.
 
 mod archive;
+mod builder;
 mod check;
 mod error;
+mod image;
 mod key;
 mod record;
+mod references;
+mod register;
 mod rows;
 mod seal;
+mod sealed_vectors;
 mod snapshot;
 mod store;
 mod subject;
@@ -26,10 +31,12 @@ use std::{
 
 pub use age::secrecy::SecretString;
 pub use archive::{ExportForm, ImportReport, ImportSecret};
+pub use builder::{MAX_IN_MEMORY, SnapshotBuilder};
 pub use check::VerifyReport;
 pub use error::GalleryError;
 pub use record::source_name;
-pub use snapshot::{Snapshot, SnapshotSubject};
+pub use references::ReferenceCodes;
+pub use snapshot::{Snapshot, SnapshotSubject, Subjects};
 pub use store::{StoreStamp, stamp};
 pub use subject::{NewSubject, NewTemplate, Subject, SubjectSummary, Template};
 
@@ -81,9 +88,9 @@ impl Gallery {
 
     fn with_key(store: Store, credentials: Option<&Path>) -> Result<Self, GalleryError> {
         store.check_folder()?;
-        let rows = store.read()?;
+        let head = store.read_head()?;
         let key = key::load(store.dir(), credentials)?;
-        Vault::unlock(&key, &rows)?;
+        Vault::unlock(&key, &head)?;
         Ok(Self { store, key })
     }
 
@@ -92,13 +99,13 @@ impl Gallery {
         self.store.dir()
     }
 
-    /// Everybody who has templates of `model`, ready to be searched.
+    /// Everybody who has templates of `model`, ready to be searched. The store stays locked against writers while it is read.
     ///
     /// # Errors
-    /// When the store cannot be read, or a value in it does not open.
+    /// When the store cannot be read, or a value in it does not open; with more than [`MAX_IN_MEMORY`] subjects, when neither
+    /// the gallery's folder nor the one for temporary files has room for the sealed references (see [`SnapshotBuilder`]).
     pub fn snapshot(&self, model: &ModelId) -> Result<Arc<Snapshot>, GalleryError> {
-        let rows = self.store.read()?;
-        Snapshot::of(&Vault::unlock(&self.key, &rows)?, model).map(Arc::new)
+        Snapshot::read(&self.store, &self.key, model).map(Arc::new)
     }
 
     /// Everybody, in order of id, without embeddings.

@@ -4,20 +4,20 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use redb::{
-    Builder, Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction,
-    backends::{FileBackend, InMemoryBackend},
+    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    WriteTransaction, backends::FileBackend,
 };
 
-use super::{GalleryError, io_at, seal::StoreId};
+use super::{GalleryError, image, seal::StoreId};
 
 /// The version of all that `docs/gallery-format.md` draws.
 pub(super) const SCHEMA: u32 = 1;
-const CHUNK_BYTES: usize = 1 << 20;
+/// Subjects of a part: few megabytes, and few enough parts that what each costs does not count.
+const PART_SUBJECTS: usize = 1024;
 
 /// What stands for a subject in the tables.
 pub(super) type Slot = [u8; 16];
@@ -113,61 +113,96 @@ fn insert<const N: usize>(
     Ok(())
 }
 
-/// Reads a store into memory, checks every page there, repairs there what a killed writer left, and
-/// takes its rows. The file is not touched.
+/// Every row of the store in `path`, once every page of it was checked. The file is not touched.
 pub(super) fn read_rows(path: &Path) -> Result<Rows, GalleryError> {
-    let image = load(path).map_err(io_at(path, "read"))?;
-    rows_of(image, path)
+    let db = image::open(path)?;
+    took(take_rows(&db, path), path)
 }
 
-fn load(path: &Path) -> io::Result<InMemoryBackend> {
-    let mut file = File::open(path)?;
-    let image = InMemoryBackend::new();
-    image.set_len(file.metadata()?.len())?;
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut at = 0;
-    loop {
-        let n = file.read(&mut chunk)?;
-        if n == 0 {
-            return Ok(image);
+/// What stands in the store in `path` of no subject: its identity, what tells the key, how often it was changed.
+pub(super) fn read_head(path: &Path) -> Result<Rows, GalleryError> {
+    let db = image::open(path)?;
+    let head = || take_head(&db.begin_read()?, path);
+    took(head(), path)
+}
+
+/// Hands over the store in `path` part by part: each a store of some subjects, without their templates. Before it, how many
+/// subjects there are in all. A store without subjects is one part.
+pub(super) fn read_parts(
+    path: &Path,
+    mut take: impl FnMut(usize, &Rows) -> Result<(), GalleryError>,
+) -> Result<(), GalleryError> {
+    let db = image::open(path)?;
+    let mut part = || {
+        let transaction = db.begin_read()?;
+        let head = take_head(&transaction, path)?;
+        let keys = transaction.open_table(KEYS)?;
+        let (subjects, references) = (transaction.open_table(SUBJECTS)?, transaction.open_table(REFERENCES)?);
+        let total = usize::try_from(keys.len()?).unwrap_or(usize::MAX);
+        let mut rows = head.clone();
+        for row in keys.iter()? {
+            let (slot, key) = row?;
+            let slot: Slot = fixed(slot.value(), Rows::KEYS)?;
+            rows.subjects.extend(subjects.get(slot.as_slice())?.map(|v| (slot, v.value().to_vec())));
+            rows.references.extend(references.get(slot.as_slice())?.map(|v| (slot, v.value().to_vec())));
+            rows.keys.insert(slot, key.value().to_vec());
+            if rows.keys.len() == PART_SUBJECTS {
+                take(total, &rows)?;
+                rows = head.clone();
+            }
         }
-        image.write(at, &chunk[..n])?;
-        at += n as u64;
-    }
+        Ok(take(total, &rows)?)
+    };
+    took(part(), path)
 }
 
-fn rows_of(image: InMemoryBackend, path: &Path) -> Result<Rows, GalleryError> {
+fn took<T>(taken: Result<T, TakeError>, path: &Path) -> Result<T, GalleryError> {
     let damaged = |detail: String| GalleryError::Damaged { path: path.into(), detail };
-    // redb would make a new database of an empty file.
-    if image.len().map_err(io_at(path, "read"))? == 0 {
-        return Err(damaged("the file is empty".into()));
-    }
-    let db: Database = Builder::new()
-        .set_check_integrity_on_open(true)
-        .create_with_backend(image)
-        .map_err(|e| damaged(e.to_string()))?;
-    match take_rows(&db, path) {
-        Err(TakeError::Redb(e)) => Err(damaged(e.to_string())),
-        Err(TakeError::Shape(detail)) => Err(damaged(detail)),
-        Err(TakeError::Newer(found)) => Err(GalleryError::NewerSchema { path: path.into(), found, supported: SCHEMA }),
-        Ok(rows) => Ok(rows),
-    }
+    taken.map_err(|e| match e {
+        TakeError::Redb(e) => damaged(e.to_string()),
+        TakeError::Shape(detail) => damaged(detail),
+        TakeError::Newer(found) => GalleryError::NewerSchema { path: path.into(), found, supported: SCHEMA },
+        TakeError::Taker(e) => e,
+    })
 }
 
 enum TakeError {
     Redb(redb::Error),
     Shape(String),
     Newer(u32),
+    /// Who was handed rows found something wrong with them.
+    Taker(GalleryError),
 }
 
-impl<E: Into<redb::Error>> From<E> for TakeError {
-    fn from(e: E) -> Self {
-        Self::Redb(e.into())
+impl From<GalleryError> for TakeError {
+    fn from(e: GalleryError) -> Self {
+        Self::Taker(e)
     }
 }
 
+macro_rules! from_redb {
+    ($($error:ident),*) => {$(
+        impl From<redb::$error> for TakeError {
+            fn from(e: redb::$error) -> Self {
+                Self::Redb(e.into())
+            }
+        }
+    )*};
+}
+from_redb!(TransactionError, TableError, StorageError);
+
 fn take_rows(db: &Database, path: &Path) -> Result<Rows, TakeError> {
     let transaction = db.begin_read()?;
+    Ok(Rows {
+        keys: table(&transaction, KEYS)?,
+        subjects: table(&transaction, SUBJECTS)?,
+        references: table(&transaction, REFERENCES)?,
+        templates: table(&transaction, TEMPLATES)?,
+        ..take_head(&transaction, path)?
+    })
+}
+
+fn take_head(transaction: &ReadTransaction, path: &Path) -> Result<Rows, TakeError> {
     let meta = transaction.open_table(META)?;
     let value = |key: &str| -> Result<Vec<u8>, TakeError> {
         let value = meta.get(key.as_bytes())?;
@@ -186,17 +221,11 @@ fn take_rows(db: &Database, path: &Path) -> Result<Rows, TakeError> {
         store: fixed(&value("store")?, "store")?,
         generation: u64::from_le_bytes(fixed(&value("generation")?, "generation")?),
         check: value("check")?,
-        keys: table(&transaction, KEYS)?,
-        subjects: table(&transaction, SUBJECTS)?,
-        references: table(&transaction, REFERENCES)?,
-        templates: table(&transaction, TEMPLATES)?,
+        ..Rows::default()
     })
 }
 
-fn table<const N: usize>(
-    transaction: &redb::ReadTransaction,
-    table: Table,
-) -> Result<BTreeMap<[u8; N], Vec<u8>>, TakeError> {
+fn table<const N: usize>(transaction: &ReadTransaction, table: Table) -> Result<BTreeMap<[u8; N], Vec<u8>>, TakeError> {
     let name = redb::TableHandle::name(&table).to_owned();
     let table = transaction.open_table(table)?;
     let mut rows = BTreeMap::new();

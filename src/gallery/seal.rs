@@ -10,6 +10,9 @@ use super::GalleryError;
 
 pub(super) const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
+const TAG_BYTES: usize = 16;
+/// How much longer a sealed value is than what is in it.
+pub(super) const OVERHEAD_BYTES: usize = NONCE_BYTES + TAG_BYTES;
 
 /// Which store a value belongs to.
 pub(super) type StoreId = [u8; 16];

@@ -18,7 +18,7 @@ use rustix::{
 use super::{
     GalleryError, io_at,
     key::MasterKey,
-    rows::{Rows, read_rows, write_rows},
+    rows::{Rows, read_head, read_parts, read_rows, write_rows},
 };
 
 const NAME: &str = "gallery.redb";
@@ -96,6 +96,18 @@ impl Store {
     pub fn read(&self) -> Result<Rows, GalleryError> {
         let _lock = self.lock(false)?;
         read_rows(&self.path())
+    }
+
+    /// What stands in it of no subject, from a file that was checked whole.
+    pub fn read_head(&self) -> Result<Rows, GalleryError> {
+        let _lock = self.lock(false)?;
+        read_head(&self.path())
+    }
+
+    /// Hands over its subjects in parts, from a file that was checked whole; see [`read_parts`].
+    pub fn read_parts(&self, take: impl FnMut(usize, &Rows) -> Result<(), GalleryError>) -> Result<(), GalleryError> {
+        let _lock = self.lock(false)?;
+        read_parts(&self.path(), take)
     }
 
     /// Makes the folder, the key by `key`, then an empty store; nothing if there is a store by now.

@@ -9,7 +9,7 @@
 //! What costs the time is ours, inside tract's graph and plan: a PRelu of one pass (`prelu`), convolutions and poolings that
 //! keep the channels innermost (`float`), and for quantised files whole groups of nodes as single integer operators: `qdq`
 //! recognises the groups in the file, `operator` is how tract sees them, `int8` computes them with kernels for each family of
-//! processors ([`Isa`]), `team` shares one inference among threads.
+//! processors ([`Isa`]), `team` shares one inference among threads. `scan` multiplies many rows of bytes with one, for searching.
 
 mod check;
 mod dialect;
@@ -24,6 +24,8 @@ mod operator;
 mod pixels;
 mod prelu;
 mod qdq;
+#[allow(unsafe_code, reason = "vector instructions; each block carries its proof")]
+mod scan;
 mod signature;
 #[allow(unsafe_code, reason = "a job is shared by reference with threads that outlive it")]
 mod team;
@@ -32,6 +34,7 @@ pub use check::Fault;
 pub use graph::{Engine, Graph, Precision, Profile};
 pub use isa::{ISA_VARIABLE, Isa};
 pub use pixels::PixelTable;
+pub use scan::{ByteCode, ByteRow, ByteRows};
 pub use signature::{Signature, Value};
 
 /// A dense tensor of `f32` values in row-major order.

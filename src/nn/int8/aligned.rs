@@ -1,6 +1,7 @@
 //! Memory on 64-byte boundaries: a vector that straddles two cache lines costs two loads.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 
 /// A slice of plain numbers that starts on a 64-byte boundary.
@@ -11,9 +12,10 @@ pub struct Aligned<T: Plain> {
     kind: PhantomData<T>,
 }
 
+/// A cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([u8; 64]);
+pub struct Line([u8; 64]);
 
 /// Numbers for which every pattern of bits is a value.
 ///
@@ -34,6 +36,16 @@ impl<T: Plain> Aligned<T> {
     /// `len` zeros.
     pub fn zeros(len: usize) -> Aligned<T> {
         Aligned { lines: vec![Line([0; 64]); (len * size_of::<T>()).div_ceil(64)], len, kind: PhantomData }
+    }
+
+    /// Nothing yet, with memory for `len` values.
+    pub fn with_capacity(len: usize) -> Aligned<T> {
+        Aligned { lines: Vec::with_capacity((len * size_of::<T>()).div_ceil(64)), len: 0, kind: PhantomData }
+    }
+
+    /// The memory there is beyond the values.
+    pub fn spare(&mut self) -> &mut [MaybeUninit<Line>] {
+        self.lines.spare_capacity_mut()
     }
 
     /// At least `len` values; new ones are zero, old ones stay.
