@@ -89,6 +89,7 @@ fn is_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
                     | ModelsError::NoDefault { .. }
                     | ModelsError::NoVariant { .. }
                     | ModelsError::NoOperatingPoint { .. }
+                    | ModelsError::OtherComparison { .. }
             )
         })
 }

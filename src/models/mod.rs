@@ -97,6 +97,18 @@ pub enum ModelsError {
         /// The names there are.
         known: String,
     },
+    /// The card's operating point of this name is for another kind of comparison.
+    #[error("operating point {name} of model {model} is for {kind}; this needs one for {wanted}")]
+    OtherComparison {
+        /// The model.
+        model: String,
+        /// The name asked for.
+        name: String,
+        /// What it is for.
+        kind: Comparison,
+        /// What it was asked for.
+        wanted: Comparison,
+    },
     /// A model file has another length than its card says.
     #[error(
         "model file {file} has {found} bytes, the catalogue says {expected}: it is truncated or another file; fetch it again"
