@@ -3,6 +3,7 @@ use std::{fmt, io, process::ExitCode};
 use crate::{
     capture::{CaptureError, PictureError},
     config::ConfigError,
+    eval::EvalError,
     gallery::GalleryError,
     models::ModelsError,
     pipeline::PipelineError,
@@ -19,6 +20,8 @@ pub enum Exit {
     Usage,
     /// Something failed at run time.
     Failed,
+    /// A signal asked to stop before the work was done.
+    Interrupted,
 }
 
 impl From<Exit> for ExitCode {
@@ -28,6 +31,8 @@ impl From<Exit> for ExitCode {
             Exit::Negative => 1,
             Exit::Usage => 2,
             Exit::Failed => 3,
+            // What a shell reports of a process that SIGINT ended.
+            Exit::Interrupted => 130,
         })
     }
 }
@@ -61,7 +66,11 @@ impl fmt::Display for Failure {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        let exit = if error.chain().any(is_usage) { Exit::Usage } else { Exit::Failed };
+        let exit = match () {
+            () if error.chain().any(is_usage) => Exit::Usage,
+            () if matches!(error.downcast_ref(), Some(EvalError::Stopped { .. })) => Exit::Interrupted,
+            () => Exit::Failed,
+        };
         Self { exit, error }
     }
 }
@@ -71,6 +80,7 @@ fn is_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<ConfigError>()
         || cause.downcast_ref().is_some_and(|e| matches!(e, PictureError::Missing { .. } | PictureError::Folder { .. }))
         || cause.downcast_ref().is_some_and(CaptureError::is_usage)
+        || cause.downcast_ref().is_some_and(EvalError::is_usage)
         || cause.downcast_ref().is_some_and(|e| matches!(e, PipelineError::Source(source) if source.is_usage()))
         || cause.downcast_ref().is_some_and(|e| {
             matches!(

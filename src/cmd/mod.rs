@@ -11,6 +11,7 @@ mod doctor;
 mod embed;
 mod engine;
 mod enrol;
+mod eval;
 mod exit;
 mod gallery;
 mod identify;
@@ -69,6 +70,7 @@ enum Command {
     Embed(embed::Embed),
     Detect(detect::Detect),
     Bench(bench::Bench),
+    Eval(eval::Eval),
     Doctor(doctor::Doctor),
     Models(models::Models),
 }
@@ -95,6 +97,7 @@ impl Cli {
             Command::Embed(c) => c.run(models),
             Command::Detect(c) => c.run(models),
             Command::Bench(c) => c.run(models),
+            Command::Eval(c) => c.run(models),
             Command::Doctor(c) => c.run(models),
             Command::Models(c) => c.run(models),
         }

@@ -7,7 +7,7 @@ use crate::{
     align,
     capture::read_picture,
     detect::FaceDetector,
-    domain::{AlignedFace, BBox, Clock, Detection, FrameRef, Landmarks5, SourceId, SystemClock},
+    domain::{AlignedFace, BBox, Clock, Detection, FaceChoice, FrameRef, Landmarks5, SourceId, SystemClock},
 };
 
 /// A still picture with the faces found in it.
@@ -36,27 +36,8 @@ impl Scene {
 
     /// The face that is meant where only one can be.
     pub(super) fn chosen(&self, choice: FaceChoice) -> Option<&Detection> {
-        let (w, h) = self.image.dimensions();
-        let middle = (w as f32 / 2.0, h as f32 / 2.0);
-        let off_centre = |d: &Detection| {
-            let c = d.bbox.centre();
-            (c.x - middle.0).hypot(c.y - middle.1)
-        };
-        match choice {
-            FaceChoice::Largest => self.detections.iter().max_by(|a, b| a.bbox.area().total_cmp(&b.bbox.area())),
-            FaceChoice::Centre => self.detections.iter().min_by(|a, b| off_centre(a).total_cmp(&off_centre(b))),
-        }
+        choice.of(&self.detections, self.image.dimensions())
     }
-}
-
-/// Which face is meant where a picture shows several.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub(super) enum FaceChoice {
-    /// The largest
-    #[default]
-    Largest,
-    /// The one nearest the picture's centre
-    Centre,
 }
 
 /// `[x, y, w, h]`, tenths of a pixel.

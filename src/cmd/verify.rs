@@ -3,15 +3,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{
-    Exit, Failure,
-    engine::EngineArgs,
-    printer::Printer,
-    scene::{FaceChoice, Scene},
-};
+use super::{Exit, Failure, engine::EngineArgs, printer::Printer, scene::Scene};
 use crate::{
     detect::FaceDetector,
-    domain::{Embedding, Similarity, Threshold},
+    domain::{Embedding, FaceChoice, Similarity, Threshold},
     embed::FaceEmbedder,
 };
 
@@ -28,7 +23,7 @@ pub(super) struct Verify {
     right: PathBuf,
 
     /// Which face is meant where a picture shows several
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "largest|centre", default_value_t)]
     face: FaceChoice,
 
     /// One JSON object

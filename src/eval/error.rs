@@ -1,3 +1,7 @@
+use std::{io, path::PathBuf};
+
+use crate::{detect::DetectError, domain::EmbeddingError, embed::EmbedError};
+
 /// Why recognition could not be measured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,4 +20,96 @@ pub enum EvalError {
         /// What the library said.
         reason: String,
     },
+    /// A list is not what it should be.
+    #[error("list {}{}: {reason}", path.display(), line.map(|n| format!(", line {n}")).unwrap_or_default())]
+    List {
+        /// The list.
+        path: PathBuf,
+        /// The line, from 1, where it is about one.
+        line: Option<u64>,
+        /// What is wrong, and what is expected.
+        reason: String,
+    },
+    /// Pictures of the lists are not there.
+    #[error(
+        "{missing} of {of} pictures in the lists are not in {}: {first}; paths in a list are relative to --root",
+        root.display()
+    )]
+    Missing {
+        /// The folder the lists speak of.
+        root: PathBuf,
+        /// How many are missing.
+        missing: usize,
+        /// Of how many.
+        of: usize,
+        /// The first few.
+        first: String,
+    },
+    /// The cache cannot be used.
+    #[error("cache {}: cannot be {action}: {source}; name another folder with --cache, or leave it out with --no-cache", path.display())]
+    Cache {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The detector failed.
+    #[error(transparent)]
+    Detect(#[from] DetectError),
+    /// The recogniser failed.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// Stopped before every picture was looked at.
+    #[error(
+        "stopped: {done} of {of} pictures are done; what was found is in the cache, the same command goes on from there"
+    )]
+    Stopped {
+        /// Pictures that are done.
+        done: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// No picture gave an embedding.
+    #[error("none of {photos} pictures gave an embedding, so nothing can be said; the first one's reason: {reason}")]
+    NoEmbedding {
+        /// How many pictures there are.
+        photos: usize,
+        /// Why the first of them gave none.
+        reason: String,
+    },
+    /// The recogniser tells nobody from anybody.
+    #[error(
+        "model {model} gave the same embedding for all {photos} pictures: it recognises nobody; check its file and the input on its card"
+    )]
+    Constant {
+        /// The model.
+        model: String,
+        /// How many pictures it saw.
+        photos: usize,
+    },
+    /// A subject's templates give no reference.
+    #[error("subject {subject}: its photos give no reference: {source}")]
+    Reference {
+        /// The subject.
+        subject: String,
+        /// Why.
+        source: EmbeddingError,
+    },
+    /// Nobody could be enrolled.
+    #[error("nobody could be enrolled: none of the {photos} photos in list {} gave a template", list.display())]
+    NobodyEnrolled {
+        /// The gallery's list.
+        list: PathBuf,
+        /// How many photos it names.
+        photos: usize,
+    },
+}
+
+impl EvalError {
+    /// Whether the caller named something that is not there, or cannot be.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::UnknownRule { .. } | Self::List { .. } | Self::Missing { .. } | Self::Cache { .. })
+    }
 }

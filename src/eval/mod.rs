@@ -2,20 +2,36 @@
 //!
 //! The pure half takes similarities and gives rates: [`Rate`] with its interval, [`Verification`] (one to one: FMR, FNMR, equal error
 //! rate), [`FoldAccuracy`], [`Identification`] (one to many: FPIR, FNIR), [`ReferenceRule`] and the charts.
+//! The other half takes lists and photos to similarities: [`List`], [`Stages`] (the product's own detect, align, embed),
+//! [`Survey`] over all cores with its [`Cache`], [`Samples`].
 //! `docs/recognition.md` says what is measured and how.
 
+mod cache;
+mod chart;
+mod detection;
 mod error;
 mod folds;
 mod identification;
+mod list;
 mod rate;
 mod reference;
+mod sample;
+mod samples;
+mod survey;
 mod threshold;
 mod verification;
 
+pub use cache::{Cache, default_folder};
+pub use chart::{Curve, Kind, Panel, draw};
+pub use detection::{FaceMatching, Miss, by_picture};
 pub use error::EvalError;
 pub use folds::{FoldAccuracy, FoldedComparison};
 pub use identification::{Identification, MatedSearch};
+pub use list::{Boxed, Labelled, List, Pair, pictures};
 pub use rate::{Interval, Rate};
 pub use reference::{ReferenceRule, Template};
+pub use sample::{AcquisitionFailure, Sample, SampleRecord, SeenFace, Stages};
+pub use samples::Samples;
+pub use survey::{Look, Survey};
 pub use threshold::RatesAt;
 pub use verification::{EqualErrorRate, Verification};
