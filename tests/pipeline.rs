@@ -21,8 +21,7 @@ use doorward::{
     detect::{DetectError, FaceDetector},
     domain::{
         AccessEvent, BBox, BootId, Clock, Decision, DenyReason, Detection, Embedding, FaceCrop, Landmarks5, ModelId,
-        Point, SampleQuality, SourceId, Stamp, SystemClock, Threshold,
-        ThresholdLadder,
+        Point, SampleQuality, SourceId, Stamp, SystemClock, Threshold, ThresholdLadder,
     },
     embed::{EmbedError, FaceEmbedder},
     emit::{EmitError, EventSink},

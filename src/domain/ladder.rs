@@ -66,11 +66,9 @@ impl ThresholdLadder {
         let rung = found.or(self.rungs.last()).expect("a ladder has a rung");
         match self.reach {
             Reach::Any => Foothold { threshold: rung.threshold, measured_for: None, beyond: false },
-            Reach::Measured => Foothold {
-                threshold: rung.threshold,
-                measured_for: Some(rung.subjects),
-                beyond: found.is_none(),
-            },
+            Reach::Measured => {
+                Foothold { threshold: rung.threshold, measured_for: Some(rung.subjects), beyond: found.is_none() }
+            }
         }
     }
 }
@@ -99,8 +97,7 @@ mod tests {
             (1001, 0.6, 1000, true),
         ] {
             let at = ladder.at(subjects);
-            let expected =
-                Foothold { threshold: Threshold::new(threshold).unwrap(), measured_for: Some(size), beyond };
+            let expected = Foothold { threshold: Threshold::new(threshold).unwrap(), measured_for: Some(size), beyond };
             assert_eq!(at, expected, "{subjects}");
         }
     }

@@ -15,6 +15,7 @@ mod auto;
 mod card;
 mod catalogue;
 mod input;
+mod rewrite;
 mod store;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use card::{
 };
 pub use catalogue::Catalogue;
 pub use input::{Alignment, Colour, InputSpec, Layout};
+pub use rewrite::with_operating_points;
 pub use store::{LoadedModel, ModelStore, Verification};
 
 /// What can be wrong with a catalogue, a model file or a request for one.

@@ -2,6 +2,7 @@
 
 mod detect;
 mod identify;
+mod operating_points;
 mod record;
 mod verify;
 
@@ -39,6 +40,7 @@ enum What {
     Verify(verify::Verify),
     Identify(identify::Identify),
     Detect(detect::Detect),
+    OperatingPoints(operating_points::OperatingPoints),
 }
 
 impl Eval {
@@ -47,6 +49,7 @@ impl Eval {
             What::Verify(c) => c.run(models),
             What::Identify(c) => c.run(models),
             What::Detect(c) => c.run(models),
+            What::OperatingPoints(c) => c.run(models),
         }
     }
 }
