@@ -122,8 +122,14 @@ impl Doctor {
         };
         let model = engine.model_id()?;
         let opened = Gallery::open(&dir, credentials_dir().as_deref()).and_then(|gallery| gallery.snapshot(&model));
-        let mut found =
-            GalleryFound { dir: dir.display().to_string(), enrolled: 0, recognisable: 0, threshold: String::new(), remedy: None, error: None };
+        let mut found = GalleryFound {
+            dir: dir.display().to_string(),
+            enrolled: 0,
+            recognisable: 0,
+            threshold: String::new(),
+            remedy: None,
+            error: None,
+        };
         let point = engine.one_to_many()?;
         match opened {
             Err(GalleryError::NotFound { .. }) if !named => return Ok(None),

@@ -20,7 +20,8 @@ pub fn with_operating_points(text: &str, id: &str, points: &[OperatingPoint]) ->
     let card = lines_of_card(&lines, id)
         .ok_or_else(|| refuse("its card is not written as a [[model]] table with a line id = \"...\""))?;
     let blocks = blocks_of_points(&lines[card.clone()]);
-    let content = card.start + lines[card.clone()].iter().rposition(|line| !line.trim().is_empty()).map_or(0, |last| last + 1);
+    let content =
+        card.start + lines[card.clone()].iter().rposition(|line| !line.trim().is_empty()).map_or(0, |last| last + 1);
     let insert_at = blocks.first().map_or(content, |block| card.start + block.start);
 
     let mut written = String::with_capacity(text.len());

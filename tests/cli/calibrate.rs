@@ -59,7 +59,11 @@ fn a_small_gallery_keeps_the_operating_point_and_says_how_little_it_knows() {
     assert_eq!(found["growth"][0]["fpir"], Value::Null, "of 5 comparisons nothing is extrapolated");
     let said = place.run(&["calibrate", "--gallery", &place.gallery()]);
     assert!(said.out.starts_with("take 0."), "{}", said.out);
-    assert!(said.out.contains("cannot be said from so few comparisons") && !said.out.contains("embedding\":"), "{}", said.out);
+    assert!(
+        said.out.contains("cannot be said from so few comparisons") && !said.out.contains("embedding\":"),
+        "{}",
+        said.out
+    );
     let line = format!("[recogniser]\nthreshold = {:.3}\n", number(&found["recommended"]["threshold"]));
     assert!(said.out.ends_with(&line), "{}", said.out);
     let config = place.file("door.toml", line);
@@ -95,9 +99,13 @@ fn a_person_enrolled_twice_raises_the_threshold_and_is_named() {
     place.enrol_from("Ada", &[&obama("2009.jpg"), "--threshold", "0.99"]);
     place.enrol_from("Bob", &[&obama("2010.jpg"), "--threshold", "0.99"]);
     let found = place.calibrate(&["--fpir", "0.01"]);
-    let (wrong, threshold) = (number(&found["highest_wrong"]["similarity"]), number(&found["recommended"]["threshold"]));
+    let (wrong, threshold) =
+        (number(&found["highest_wrong"]["similarity"]), number(&found["recommended"]["threshold"]));
     assert_eq!(found["recommended"]["basis"], "highest-wrong");
-    assert!(wrong > number(&found["in_force"]["threshold"]) && threshold > wrong && threshold < wrong + 0.002, "{found}");
+    assert!(
+        wrong > number(&found["in_force"]["threshold"]) && threshold > wrong && threshold < wrong + 0.002,
+        "{found}"
+    );
     assert_eq!(found["look_alikes"][0]["names"], json!(["Ada", "Bob"]));
     assert_eq!(found["look_alikes"][0]["reaches_in_force"], true);
     assert_eq!(number(&found["in_force"]["fpir"]["value"]), 1.0, "each would be taken for the other");
@@ -163,7 +171,8 @@ fn operating_points_are_measured_and_written_into_a_catalogue() {
     let catalogue = place.file("catalogue.toml", &before);
     let measure = |more: &[&str]| {
         let lists = ["--gallery", &gallery, "--mated", &mated, "--nonmated", &nonmated, "--data", "three portraits"];
-        let fixed = ["eval", "operating-points", "--no-cache", "--json", "--engine", "int8", "--fpir", "0.4", "--fmr", "0.4"];
+        let fixed =
+            ["eval", "operating-points", "--no-cache", "--json", "--engine", "int8", "--fpir", "0.4", "--fmr", "0.4"];
         place.run(&[&fixed[..], &lists, more].concat())
     };
     let said = measure(&["--sizes", "1,2", "--write", &catalogue]);
