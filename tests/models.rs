@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use doorward::config::EngineChoice;
-use doorward::models::{Catalogue, Comparison, Digest, ModelStore, ModelsError, Precision, Role, preferred};
+use doorward::models::{Catalogue, Digest, ModelStore, ModelsError, Precision, Role, preferred};
 use doorward::nn::{Engine, Isa};
 
 fn folder() -> PathBuf {
@@ -52,12 +52,18 @@ fn the_pipeline_finds_what_it_needs() {
     assert!(matches!(store.default_for(Role::Pad), Err(ModelsError::NoDefault { role: Role::Pad })));
 
     let recogniser = store.default_for(Role::Recogniser).unwrap();
-    let one_percent = recogniser.operating_point("fpir-0.01").unwrap();
-    let stricter = recogniser.operating_point("fpir-0.003").unwrap();
-    assert_eq!(one_percent.kind, Comparison::OneToMany);
-    assert!(stricter.threshold > one_percent.threshold);
-    assert_eq!(recogniser.operating_point("fmr-0.001").unwrap().kind, Comparison::OneToOne);
-    let unknown = recogniser.operating_point("fpir-1").unwrap_err().to_string();
+    let one_percent = recogniser.one_to_many("fpir-0.01").unwrap();
+    let stricter = recogniser.one_to_many("fpir-0.003").unwrap();
+    for subjects in [10, 100, 1000] {
+        assert_eq!(stricter.at(subjects).measured_for, Some(subjects as u32));
+        assert!(stricter.at(subjects).threshold > one_percent.at(subjects).threshold);
+        assert!(stricter.at(subjects + 1).threshold > stricter.at(subjects).threshold || subjects == 1000);
+    }
+    assert!(stricter.at(1001).beyond);
+    recogniser.one_to_one("fmr-0.001").unwrap();
+    let other_kind = recogniser.one_to_many("fmr-0.001").unwrap_err().to_string();
+    assert!(other_kind.contains("fmr-0.001") && other_kind.contains("one-to-one comparison"), "{other_kind}");
+    let unknown = recogniser.one_to_many("fpir-1").unwrap_err().to_string();
     assert!(unknown.contains("fpir-0.01, fpir-0.003, fmr-0.001"), "{unknown}");
 
     let loaded = store.load("mobilefacenet-arcface-192").unwrap();
@@ -238,8 +244,10 @@ fn every_wrong_operating_point_is_refused() {
     let edits = [
         ("kind = \"one-to-one\"", "kind = \"one-to-many\"", "needs fpir and gallery_size"),
         ("name = \"fpir-0.003\"", "name = \"fpir-0.01\"", "twice"),
-        ("fmr = 0.00098", "fmr = 1.5", "between 0 and 1"),
-        ("fmr = 0.00098", "fmr = nan", "between 0 and 1"),
+        ("\nfmr = 0.", "\nfmr = 1.", "between 0 and 1"),
+        ("\nfmr = ", "\nfmr = nan # ", "between 0 and 1"),
+        ("\nfpir_interval = [0.", "\nfpir_interval = [1.", "around the rate"),
+        ("gallery_size = 100\n", "gallery_size = 1\n", "below the"),
     ];
     for (from, to, reason) in edits {
         let message = refusal(from, to);

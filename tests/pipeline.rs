@@ -21,7 +21,7 @@ use doorward::{
     detect::{DetectError, FaceDetector},
     domain::{
         AccessEvent, BBox, BootId, Clock, Decision, DenyReason, Detection, Embedding, FaceCrop, Landmarks5, ModelId,
-        Point, SampleQuality, SourceId, Stamp, SystemClock, Threshold,
+        Point, SampleQuality, SourceId, Stamp, SystemClock, Threshold, ThresholdLadder,
     },
     embed::{EmbedError, FaceEmbedder},
     emit::{EmitError, EventSink},
@@ -249,7 +249,7 @@ impl Rig {
             refresh: Some(Box::new(move || later.take())),
             operating_point: "test".into(),
             demands: Demands {
-                threshold: Threshold::new(0.5).unwrap(),
+                thresholds: ThresholdLadder::fixed(Threshold::new(0.5).unwrap()),
                 margin: 0.05,
                 max_frame_age: Duration::from_secs(5),
                 cooldown: self.cooldown,

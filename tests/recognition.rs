@@ -12,7 +12,7 @@ use doorward::{
     capture::read_picture,
     config::DetectorSettings,
     detect::{self, FaceDetector},
-    domain::{Clock, Detection, Embedding, FrameRef, SourceId, SystemClock, Threshold},
+    domain::{Clock, Detection, Embedding, FrameRef, SourceId, SystemClock},
     embed::{self, FaceEmbedder},
     enrol::{Purified, purify},
     models::{ModelStore, Role},
@@ -73,7 +73,7 @@ fn mated_pairs_reach_the_threshold_and_non_mated_ones_do_not() {
     let list = fs::read_to_string(root.join("pairs_test.csv")).unwrap();
     let store = ModelStore::embedded().unwrap();
     let card = store.default_for(Role::Recogniser).unwrap();
-    let threshold = Threshold::new(card.operating_point("fmr-0.001").unwrap().threshold).unwrap();
+    let threshold = card.one_to_one("fmr-0.001").unwrap();
     let mut stages = Stages::new(root, None, &store);
 
     // [non-mated, mated]: pairs looked at, pairs that reach the threshold, failures to acquire.
@@ -128,7 +128,7 @@ fn a_wrong_photo_in_an_enrolment_is_set_aside() {
     let list = fs::read_to_string(root.join("gallery_3photos.csv")).unwrap();
     let store = ModelStore::embedded().unwrap();
     let card = store.default_for(Role::Recogniser).unwrap();
-    let threshold = Threshold::new(card.operating_point("fmr-0.001").unwrap().threshold).unwrap();
+    let threshold = card.one_to_one("fmr-0.001").unwrap();
     let mut stages = Stages::new(root, None, &store);
     let images: Vec<&str> = list.lines().skip(1).take(3 * PEOPLE).map(|line| line.split(',').nth(1).unwrap()).collect();
     let photos: Vec<Embedding> = images.iter().filter_map(|image| stages.embedding(image)).collect();

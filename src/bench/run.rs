@@ -100,7 +100,8 @@ impl Bench {
             let face = timed(times, "align", || align::align(&frame.at, &frame.image, detection))?;
             let embedding = timed(times, "embed", || self.embedder.embed(&face.crop))?;
             let candidates = timed(times, "identify", || identify(&self.snapshot, &embedding))?;
-            let case = Case { at: &frame.at, pad: PadVerdict::NotAssessed, candidates: &candidates, expires: None };
+            let (pad, searched) = (PadVerdict::NotAssessed, self.snapshot.subjects().len());
+            let case = Case { at: &frame.at, pad, candidates: &candidates, searched, expires: None };
             timed(times, "decide", || self.policy.decide(case, self.clock.now()));
             self.faces += 1;
         }

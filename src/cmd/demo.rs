@@ -201,7 +201,7 @@ fn enrol_everyone(
             engine.build_embedder()?,
             engine.quality,
             Some(gallery.snapshot(&model)?),
-            engine.one_to_many()?.threshold,
+            engine.one_to_many()?.at(gallery.list()?.len()),
             Arc::new(SystemClock),
         );
         let mut templates = Vec::new();

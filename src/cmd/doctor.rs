@@ -80,6 +80,8 @@ struct GalleryFound {
     enrolled: usize,
     /// Those with a template of the recogniser; the others cannot be recognised.
     recognisable: usize,
+    /// The threshold for a gallery of this size, and where it comes from.
+    threshold: String,
     remedy: Option<String>,
     error: Option<String>,
 }
@@ -120,14 +122,23 @@ impl Doctor {
         };
         let model = engine.model_id()?;
         let opened = Gallery::open(&dir, credentials_dir().as_deref()).and_then(|gallery| gallery.snapshot(&model));
-        let mut found =
-            GalleryFound { dir: dir.display().to_string(), enrolled: 0, recognisable: 0, remedy: None, error: None };
+        let mut found = GalleryFound {
+            dir: dir.display().to_string(),
+            enrolled: 0,
+            recognisable: 0,
+            threshold: String::new(),
+            remedy: None,
+            error: None,
+        };
+        let point = engine.one_to_many()?;
         match opened {
             Err(GalleryError::NotFound { .. }) if !named => return Ok(None),
             Err(error) => found.error = Some(error.to_string()),
             Ok(snapshot) => {
                 found.recognisable = snapshot.subjects().len();
                 found.enrolled = found.recognisable + snapshot.without_model();
+                found.threshold = point.describe(found.recognisable);
+                point.warn_if_beyond(found.recognisable);
                 if snapshot.without_model() > 0 {
                     found.remedy = Some(engine.remedy_for_other_models()?);
                 }
@@ -191,8 +202,10 @@ fn describe(found: &Findings) -> String {
         Some(gallery) => {
             let remedy =
                 gallery.remedy.as_ref().map(|remedy| format!("; as for the others, {remedy}")).unwrap_or_default();
-            let GalleryFound { dir, enrolled, recognisable, .. } = gallery;
-            format!("gallery     {dir}: {enrolled} enrolled, {recognisable} can be recognised{remedy}\n")
+            let GalleryFound { dir, enrolled, recognisable, threshold, .. } = gallery;
+            format!(
+                "gallery     {dir}: {enrolled} enrolled, {recognisable} can be recognised{remedy}\nthreshold   {threshold}\n"
+            )
         }
     };
     for fault in found.faults() {

@@ -13,7 +13,7 @@ use crate::{
     },
     decide::Demands,
     detect::{self, FaceDetector},
-    domain::{ModelId, Threshold},
+    domain::{Foothold, ModelId, Threshold, ThresholdLadder},
     embed::{self, FaceEmbedder},
     gallery::Snapshot,
     models::{Comparison, ModelCard, ModelStore, Precision, Role},
@@ -67,10 +67,54 @@ pub(super) struct Engine {
     pub(super) gallery_dir: Option<PathBuf>,
 }
 
-/// A threshold and the name under which events report it.
-pub(super) struct OperatingPoint {
+/// A threshold for one-to-one comparison, and what it is called.
+pub(super) struct ComparisonPoint {
     pub(super) name: Arc<str>,
     pub(super) threshold: Threshold,
+}
+
+/// The thresholds for one-to-many search by the size of the gallery, and the name under which events report them.
+#[derive(Clone)]
+pub(super) struct SearchPoint {
+    pub(super) name: Arc<str>,
+    pub(super) thresholds: ThresholdLadder,
+}
+
+impl SearchPoint {
+    /// The threshold for a gallery of so many subjects.
+    pub(super) fn at(&self, subjects: usize) -> Threshold {
+        self.thresholds.at(subjects).threshold
+    }
+
+    /// The threshold for a gallery of so many subjects, for people.
+    pub(super) fn describe(&self, subjects: usize) -> String {
+        let Foothold { threshold, measured_for, .. } = self.thresholds.at(subjects);
+        match measured_for {
+            None => format!("threshold {threshold} ({})", self.name),
+            Some(size) => format!("threshold {threshold} ({}, measured for up to {size} subjects)", self.name),
+        }
+    }
+
+    /// Warns when the gallery is larger than any that the operating point was measured for.
+    pub(super) fn warn_if_beyond(&self, subjects: usize) {
+        if let Foothold { beyond: true, measured_for: Some(size), threshold } = self.thresholds.at(subjects) {
+            let name = &self.name;
+            log::warn!(
+                "{subjects} subjects are more than the {size} that operating point {name} was measured for: threshold {threshold} lets more strangers in than its name says; `doorward calibrate` finds the threshold for this gallery"
+            );
+        }
+    }
+
+    /// Warns when another size of the gallery means another threshold: nobody's rate may change unnoticed.
+    pub(super) fn warn_if_changed(&self, before: usize, now: usize) {
+        let (was, is) = (self.at(before), self.at(now));
+        if was != is {
+            log::warn!("the gallery went from {before} to {now} subjects: {}, it was {was}", self.describe(now));
+        }
+        if !self.thresholds.at(before).beyond {
+            self.warn_if_beyond(now);
+        }
+    }
 }
 
 impl EngineArgs {
@@ -199,31 +243,32 @@ impl Engine {
         Ok(ModelId::new(&card.id, card.sha256.0))
     }
 
-    /// The threshold for one-to-many search.
-    pub(super) fn one_to_many(&self) -> Result<OperatingPoint, Failure> {
-        let name = match &self.recogniser.threshold {
+    /// The thresholds for one-to-many search.
+    pub(super) fn one_to_many(&self) -> Result<SearchPoint, Failure> {
+        Ok(match &self.recogniser.threshold {
             ThresholdChoice::Fixed(threshold) => {
-                return Ok(OperatingPoint { name: "fixed".into(), threshold: *threshold });
+                SearchPoint { name: "fixed".into(), thresholds: ThresholdLadder::fixed(*threshold) }
             }
-            ThresholdChoice::OperatingPoint(name) => name,
-        };
-        self.operating_point(name, Comparison::OneToMany)
+            ThresholdChoice::OperatingPoint(name) => {
+                SearchPoint { name: name.clone(), thresholds: self.recogniser()?.one_to_many(name)? }
+            }
+        })
     }
 
     /// The threshold for one-to-one comparison: the one asked for on the command line, else the first that the model's
     /// card has (a configuration names the point of the door, which is for one-to-many search).
-    pub(super) fn one_to_one(&self) -> Result<OperatingPoint, Failure> {
+    pub(super) fn one_to_one(&self) -> Result<ComparisonPoint, Failure> {
         if let ThresholdChoice::Fixed(threshold) = self.recogniser.threshold {
-            return Ok(OperatingPoint { name: "fixed".into(), threshold });
-        }
-        if let Some(name) = &self.asked_point {
-            return self.operating_point(name, Comparison::OneToOne);
+            return Ok(ComparisonPoint { name: "fixed".into(), threshold });
         }
         let card = self.recogniser()?;
-        let Some(point) = card.operating_points.iter().find(|p| p.kind == Comparison::OneToOne) else {
-            return Err(card.no_operating_point("for one-to-one comparison").into());
-        };
-        self.operating_point(&point.name, Comparison::OneToOne)
+        let first = || card.operating_points.iter().find(|p| p.kind == Comparison::OneToOne).map(|p| p.name.as_str());
+        let name = self
+            .asked_point
+            .as_deref()
+            .or_else(first)
+            .ok_or_else(|| card.no_operating_point("for one-to-one comparison"))?;
+        Ok(ComparisonPoint { name: name.into(), threshold: card.one_to_one(name)? })
     }
 
     /// The threshold from which on two photos pass for one person: that of the first one-to-one operating point on the model's card.
@@ -232,36 +277,13 @@ impl Engine {
         Ok(points.iter().find(|p| p.kind == Comparison::OneToOne).and_then(|p| Threshold::new(p.threshold)))
     }
 
-    fn operating_point(&self, name: &str, kind: Comparison) -> Result<OperatingPoint, Failure> {
-        let card = self.recogniser()?;
-        let point = card.operating_point(name).map_err(|e| Failure::usage(e.to_string()))?;
-        if point.kind != kind {
-            return Err(Failure::usage(format!(
-                "operating point {name} of model {} is for {}; this needs one for {}",
-                card.id,
-                comparison(point.kind),
-                comparison(kind)
-            )));
-        }
-        let threshold = Threshold::new(point.threshold)
-            .ok_or_else(|| Failure::usage(format!("operating point {name}: its threshold is not a cosine")))?;
-        Ok(OperatingPoint { name: point.name.as_str().into(), threshold })
-    }
-
     /// What a grant demands.
     pub(super) fn demands(&self) -> Result<Demands, Failure> {
         Ok(Demands {
-            threshold: self.one_to_many()?.threshold,
+            thresholds: self.one_to_many()?.thresholds,
             margin: self.policy.margin,
             max_frame_age: self.policy.max_frame_age,
             cooldown: self.policy.cooldown,
         })
-    }
-}
-
-const fn comparison(kind: Comparison) -> &'static str {
-    match kind {
-        Comparison::OneToMany => "one-to-many search",
-        Comparison::OneToOne => "one-to-one comparison",
     }
 }

@@ -199,12 +199,13 @@ impl Enrol {
     }
 
     fn judge(&self, engine: &Engine, snapshot: Option<Arc<Snapshot>>, id: &SubjectId) -> Result<Vec<Judged>, Failure> {
+        let threshold = engine.one_to_many()?.at(snapshot.as_ref().map_or(0, |s| s.subjects().len()));
         let mut session = EnrolSession::new(
             engine.build_detector()?,
             engine.build_embedder()?,
             engine.quality,
             snapshot,
-            engine.one_to_many()?.threshold,
+            threshold,
             Arc::new(SystemClock),
         );
         match &self.source {

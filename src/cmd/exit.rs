@@ -101,6 +101,7 @@ fn is_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
                     | ModelsError::NoVariant { .. }
                     | ModelsError::NoProfile { .. }
                     | ModelsError::NoOperatingPoint { .. }
+                    | ModelsError::OtherComparison { .. }
             )
         })
 }

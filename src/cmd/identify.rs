@@ -62,13 +62,14 @@ impl Identify {
         let dir = self.place.dir(engine.gallery_dir.clone())?;
         let snapshot = gallery::Gallery::open(&dir, credentials_dir().as_deref())?.snapshot(&engine.model_id()?)?;
         engine.warn_of_other_models(&dir, &snapshot)?;
+        engine.one_to_many()?.warn_if_beyond(snapshot.subjects().len());
         let mut detector = engine.build_detector()?;
         let mut embedder = engine.build_embedder()?;
         let batch = Batch { images: &self.images, json: self.json, doing: "identifying" };
         let faces_of = |path: &Path| {
             let scene = Scene::look(path, detector.as_mut())?;
             let mut face = |detection: &Detection| {
-                self.decide(&scene, detection, embedder.as_mut(), &snapshot, demands, &engine.quality)
+                self.decide(&scene, detection, embedder.as_mut(), &snapshot, &demands, &engine.quality)
             };
             scene.detections.iter().map(&mut face).collect()
         };
@@ -81,7 +82,7 @@ impl Identify {
         detection: &Detection,
         embedder: &mut dyn FaceEmbedder,
         snapshot: &Snapshot,
-        demands: Demands,
+        demands: &Demands,
         limits: &crate::config::QualityLimits,
     ) -> Result<FaceRecord, Failure> {
         let face = scene.align(detection)?;
@@ -91,11 +92,12 @@ impl Identify {
             None => {
                 let candidates = identify(snapshot, &embedder.embed(&face.crop)?)?;
                 let expires = candidates.first().and_then(|c| snapshot.subject(&c.subject)).and_then(|s| s.expires);
-                let case = Case { at: scene.at(), pad: PadVerdict::NotAssessed, candidates: &candidates, expires };
+                let (pad, searched) = (PadVerdict::NotAssessed, snapshot.subjects().len());
+                let case = Case { at: scene.at(), pad, candidates: &candidates, searched, expires };
                 // A photo has no age, and each is a presentation of its own: no memory between them.
                 let mut now = SystemClock.now();
                 now.monotonic = scene.at().captured.monotonic;
-                (Policy::new(demands).decide(case, now), candidates.first().map(|c| c.similarity))
+                (Policy::new(demands.clone()).decide(case, now), candidates.first().map(|c| c.similarity))
             }
         };
         let subject = decision.subject();

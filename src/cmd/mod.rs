@@ -4,6 +4,7 @@
 mod annotation;
 mod batch;
 mod bench;
+mod calibrate;
 mod compute;
 mod demo;
 mod detect;
@@ -72,6 +73,7 @@ enum Command {
     Detect(detect::Detect),
     Bench(bench::Bench),
     Eval(eval::Eval),
+    Calibrate(calibrate::Calibrate),
     Doctor(doctor::Doctor),
     Models(models::Models),
 }
@@ -99,6 +101,7 @@ impl Cli {
             Command::Detect(c) => c.run(models),
             Command::Bench(c) => c.run(models),
             Command::Eval(c) => c.run(models),
+            Command::Calibrate(c) => c.run(models),
             Command::Doctor(c) => c.run(models),
             Command::Models(c) => c.run(models),
         }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     Exit, Failure,
     compute::ComputeArgs,
-    engine::Engine,
+    engine::{Engine, SearchPoint},
     place::{GalleryPlace, credentials_dir},
 };
 use crate::{
@@ -63,11 +63,15 @@ impl Run {
         let engine = Engine::configured(&config, models, &self.compute)?;
         let model = engine.model_id()?;
         let dir = self.place.dir(config.gallery_dir.clone())?;
-        let (snapshot, refresh) = follow_gallery(&dir, &model)?;
+        let point = engine.one_to_many()?;
+        let (snapshot, refresh) = follow_gallery(&dir, &model, point.clone())?;
         if snapshot.subjects().is_empty() {
             log::warn!("gallery {}: nobody is enrolled for {model}; every face will be denied", dir.display());
         }
         engine.warn_of_other_models(&dir, &snapshot)?;
+        let subjects = snapshot.subjects().len();
+        log::info!("{subjects} subjects; {}", point.describe(subjects));
+        point.warn_if_beyond(subjects);
         let stop = stop_on_signals()?;
         let outcome = pipeline(&config, &engine, snapshot, refresh)?.run(&stop);
         log_tally(&outcome.tally);
@@ -113,13 +117,14 @@ fn sinks(output: &OutputSettings) -> Result<Vec<Box<dyn EventSink>>, EmitError> 
 
 /// The gallery as it is now, and a way to learn of changes. The store is locked only while it is
 /// read, so that subjects can be enrolled while the door is guarded.
-fn follow_gallery(dir: &Path, model: &ModelId) -> Result<(Arc<Snapshot>, Refresh), Failure> {
+fn follow_gallery(dir: &Path, model: &ModelId, point: SearchPoint) -> Result<(Arc<Snapshot>, Refresh), Failure> {
     let gallery = Gallery::open(dir, credentials_dir().as_deref())?;
     // The stamp first: a change between the two is seen as one more change.
     let mut known = gallery::stamp(dir)?;
     let snapshot = gallery.snapshot(model)?;
     let model = model.clone();
     let mut failing = false;
+    let mut subjects_before = snapshot.subjects().len();
     let refresh = move || {
         let newer = match gallery::stamp(gallery.dir()) {
             Ok(stamp) if stamp == known => return None,
@@ -129,7 +134,10 @@ fn follow_gallery(dir: &Path, model: &ModelId) -> Result<(Arc<Snapshot>, Refresh
         match newer {
             Ok((stamp, snapshot)) => {
                 (known, failing) = (stamp, false);
-                log::info!("gallery read anew: {} subjects", snapshot.subjects().len());
+                let subjects = snapshot.subjects().len();
+                log::info!("gallery read anew: {subjects} subjects; {}", point.describe(subjects));
+                point.warn_if_changed(subjects_before, subjects);
+                subjects_before = subjects;
                 Some(snapshot)
             }
             Err(e) => {

@@ -10,13 +10,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use self::cooldown::Cooldowns;
-use crate::domain::{CandidateList, Decision, DenyReason, FrameRef, PadVerdict, Stamp, Threshold};
+use crate::domain::{CandidateList, Decision, DenyReason, FrameRef, PadVerdict, Stamp, ThresholdLadder};
 
 /// What a grant demands.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Demands {
-    /// Least similarity to the best subject.
-    pub threshold: Threshold,
+    /// Least similarity to the best subject, by the size of the gallery that was searched.
+    pub thresholds: ThresholdLadder,
     /// Least lead of the best subject's similarity over the second's.
     pub margin: f32,
     /// Oldest frame that is decided on.
@@ -34,6 +34,8 @@ pub struct Case<'a> {
     pub pad: PadVerdict,
     /// Whom it resembles.
     pub candidates: &'a CandidateList,
+    /// Subjects in the gallery that was searched: the threshold depends on it.
+    pub searched: usize,
     /// When the best candidate's enrolment ends.
     pub expires: Option<Timestamp>,
 }
@@ -53,7 +55,7 @@ impl Policy {
 
     /// Decides. A grant is remembered: it starts the subject's cooldown.
     pub fn decide(&mut self, case: Case<'_>, now: Stamp) -> Decision {
-        let Demands { threshold, margin, max_frame_age, cooldown } = self.demands;
+        let Demands { ref thresholds, margin, max_frame_age, cooldown } = self.demands;
         let deny = Decision::Denied;
         if now.monotonic.saturating_since(case.at.captured.monotonic) > max_frame_age {
             return deny(DenyReason::FrameTooOld);
@@ -64,7 +66,7 @@ impl Policy {
         let Some(best) = case.candidates.first() else {
             return deny(DenyReason::GalleryEmpty);
         };
-        if !best.similarity.reaches(threshold) {
+        if !best.similarity.reaches(thresholds.at(case.searched).threshold) {
             return deny(DenyReason::BelowThreshold);
         }
         if let Some(second) = case.candidates.second()
@@ -87,7 +89,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{Candidate, Monotonic, Similarity, SourceId, SubjectId};
+    use crate::domain::{Candidate, Monotonic, Rung, Similarity, SourceId, SubjectId, Threshold};
 
     fn at(ms: u64) -> Stamp {
         let since_boot = Duration::from_millis(ms);
@@ -112,7 +114,7 @@ mod tests {
 
     fn demands() -> Demands {
         Demands {
-            threshold: Threshold::new(0.4).unwrap(),
+            thresholds: ThresholdLadder::fixed(Threshold::new(0.4).unwrap()),
             margin: 0.05,
             max_frame_age: Duration::from_millis(500),
             cooldown: Duration::from_secs(5),
@@ -125,6 +127,7 @@ mod tests {
             at: &frame(10_000 - age_ms),
             pad,
             candidates: &candidates(list),
+            searched: list.len(),
             expires: expires_ms.map(|ms| at(ms).wall),
         };
         Policy::new(demands()).decide(case, now)
@@ -148,11 +151,26 @@ mod tests {
     }
 
     #[test]
+    fn a_larger_gallery_demands_more() {
+        let rung = |subjects, t| Rung { subjects, threshold: Threshold::new(t).unwrap() };
+        let thresholds = ThresholdLadder::measured(vec![rung(10, 0.4), rung(100, 0.6)]).unwrap();
+        let mut policy = Policy::new(Demands { thresholds, cooldown: Duration::ZERO, ..demands() });
+        let list = candidates(&[("ada", 0.5)]);
+        let mut decide = |searched| {
+            let pad = PadVerdict::NotAssessed;
+            policy.decide(Case { at: &frame(0), pad, candidates: &list, searched, expires: None }, at(0))
+        };
+        assert!(decide(10).is_granted());
+        assert_eq!(decide(11), Decision::Denied(DenyReason::BelowThreshold));
+    }
+
+    #[test]
     fn one_grant_is_one_passage() {
         let mut policy = Policy::new(demands());
         let list = candidates(&[("ada", 0.9)]);
         let mut decide = |ms| {
-            let case = Case { at: &frame(ms), pad: PadVerdict::NotAssessed, candidates: &list, expires: None };
+            let pad = PadVerdict::NotAssessed;
+            let case = Case { at: &frame(ms), pad, candidates: &list, searched: 1, expires: None };
             policy.decide(case, at(ms))
         };
         assert!(decide(1_000).is_granted());

@@ -4,7 +4,7 @@ use plotters::{
     style::text_anchor::{HPos, Pos, VPos},
 };
 
-use super::{EvalError, Rate, RatesAt};
+use super::{EvalError, Interval, Rate, RatesAt};
 use crate::domain::Similarity;
 
 /// Size of a panel, px of the picture.
@@ -31,6 +31,15 @@ pub enum Panel {
         false_negatives: &'static str,
         /// The curves.
         curves: Vec<Curve>,
+    },
+    /// How a rate grows with the number of subjects, both axes logarithmic.
+    Growth {
+        /// Heading.
+        title: String,
+        /// What the rate is called, with its unit: `FPIR, %`.
+        rate: &'static str,
+        /// The curves.
+        curves: Vec<GrowthCurve>,
     },
     /// How scores are distributed, each kind by the share of itself.
     Histogram {
@@ -72,6 +81,15 @@ impl Kind {
     }
 }
 
+/// A rate over the number of subjects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GrowthCurve {
+    /// Its name in the legend.
+    pub label: String,
+    /// Number of subjects, at least 1; the rate there, 0..=1; its interval.
+    pub points: Vec<(usize, f64, Interval)>,
+}
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Draws the panels side by side on white, and gives the SVG document.
@@ -91,6 +109,7 @@ pub fn draw(panels: &[Panel]) -> Result<String, EvalError> {
                     Panel::Tradeoff { title, false_positives, false_negatives, curves } => {
                         tradeoff(&place, title, [*false_positives, *false_negatives], curves)
                     }
+                    Panel::Growth { title, rate, curves } => growth(&place, [title, rate], curves),
                     Panel::Histogram { title, scores, kinds, thresholds } => {
                         histogram(&place, [title, scores], kinds, thresholds)
                     }
@@ -171,6 +190,53 @@ fn corners(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
         corners.push(next);
     }
     corners
+}
+
+fn growth(area: &Area<'_>, [title, rate]: [&str; 2], curves: &[GrowthCurve]) -> Result<(), Box<dyn std::error::Error>> {
+    let points = || curves.iter().flat_map(|curve| &curve.points);
+    let most = points().map(|(subjects, ..)| *subjects).fold(10, usize::max) as f64;
+    let positive = points().flat_map(|(_, rate, interval)| [*rate, interval.low]).filter(|rate| *rate > 0.0);
+    let floor = (positive.fold(0.001, f64::min) / 2.0).max(LEAST_RATE);
+    let place = |(subjects, rate): (usize, f64)| (subjects.max(1) as f64, rate.max(floor));
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, (FONT, 18))
+        .margin(14)
+        .margin_right(24)
+        .x_label_area_size(48)
+        .y_label_area_size(74)
+        .build_cartesian_2d((1.0..most).log_scale(), (floor..1.0).log_scale())?;
+    chart
+        .configure_mesh()
+        .x_desc("subjects in the gallery")
+        .y_desc(rate)
+        .x_label_formatter(&|subjects| format!("{subjects:.0}"))
+        .y_label_formatter(&|rate| percent(*rate))
+        .label_style((FONT, 14))
+        .light_line_style(RGBColor(236, 236, 236))
+        .bold_line_style(RGBColor(208, 208, 208))
+        .x_max_light_lines(1)
+        .y_max_light_lines(1)
+        .draw()?;
+    for (curve, colour) in curves.iter().zip(COLOURS.iter().cycle()) {
+        let upper = curve.points.iter().map(|(n, _, interval)| place((*n, interval.high)));
+        let lower = curve.points.iter().rev().map(|(n, _, interval)| place((*n, interval.low)));
+        chart.draw_series([Polygon::new(upper.chain(lower).collect::<Vec<_>>(), colour.mix(0.2).filled())])?;
+        chart
+            .draw_series(LineSeries::new(
+                curve.points.iter().map(|(n, rate, _)| place((*n, *rate))),
+                colour.stroke_width(2),
+            ))?
+            .label(&curve.label)
+            .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.85))
+        .border_style(RGBColor(190, 190, 190))
+        .label_font((FONT, 14))
+        .draw()?;
+    Ok(())
 }
 
 /// `0.1` for 0.001: the axis says that it is in percent.

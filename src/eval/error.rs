@@ -97,6 +97,15 @@ pub enum EvalError {
         /// Why.
         source: EmbeddingError,
     },
+    /// Nobody is enrolled whose templates could be compared.
+    #[error("nobody is enrolled with the model in use, so there is nothing to calibrate by")]
+    NothingToCalibrate,
+    /// Operating points cannot be measured on these lists.
+    #[error("no operating points: {reason}")]
+    Points {
+        /// What is missing.
+        reason: String,
+    },
     /// Nobody could be enrolled.
     #[error("nobody could be enrolled: none of the {photos} photos in list {} gave a template", list.display())]
     NobodyEnrolled {

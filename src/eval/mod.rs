@@ -7,13 +7,17 @@
 //! `docs/recognition.md` says what is measured and how.
 
 mod cache;
+mod calibration;
 mod chart;
 mod detection;
 mod error;
 mod folds;
+mod growth;
 mod identification;
 mod list;
+mod operating_points;
 mod planting;
+mod random_gallery;
 mod rate;
 mod reference;
 mod sample;
@@ -23,13 +27,17 @@ mod threshold;
 mod verification;
 
 pub use cache::{Cache, default_folder};
-pub use chart::{Curve, Kind, Panel, draw};
+pub use calibration::{Basis, Calibration, LookAlikes, MatedScore, Person, Photo, Recommendation, WrongScore};
+pub use chart::{Curve, GrowthCurve, Kind, Panel, draw};
 pub use detection::{FaceMatching, Miss, by_picture};
 pub use error::EvalError;
 pub use folds::{FoldAccuracy, FoldedComparison};
+pub use growth::{Extrapolated, ResemblanceTail};
 pub use identification::{Identification, MatedSearch};
 pub use list::{Boxed, Labelled, List, Pair, pictures};
+pub use operating_points::{PointLists, PointTargets};
 pub use planting::{Planted, Planting, Purify};
+pub use random_gallery::{ExpectedRate, NonmatedSearch, OwnSearch, RandomGallery};
 pub use rate::{Interval, Rate};
 pub use reference::{ReferenceRule, Template};
 pub use sample::{AcquisitionFailure, Sample, SampleRecord, SeenFace, Stages};

@@ -120,6 +120,18 @@ impl Gallery {
         Ok(list)
     }
 
+    /// Everybody with every template, in order of id.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or a value in it does not open.
+    pub fn subjects(&self) -> Result<Vec<Subject>, GalleryError> {
+        let rows = self.store.read()?;
+        let vault = Vault::unlock(&self.key, &rows)?;
+        let mut subjects = vault.subjects().map(|s| vault.full(&s?)).collect::<Result<Vec<_>, _>>()?;
+        subjects.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(subjects)
+    }
+
     /// One subject with its templates.
     ///
     /// # Errors
@@ -198,10 +210,7 @@ impl Gallery {
     /// # Errors
     /// When the store cannot be read, the recipient is not one, or `writer` fails.
     pub fn export(&self, writer: impl Write, form: &ExportForm) -> Result<usize, GalleryError> {
-        let rows = self.store.read()?;
-        let vault = Vault::unlock(&self.key, &rows)?;
-        let mut subjects = vault.subjects().map(|s| vault.full(&s?)).collect::<Result<Vec<_>, _>>()?;
-        subjects.sort_by(|a, b| a.id.cmp(&b.id));
+        let subjects = self.subjects()?;
         archive::write(writer, form, &subjects)?;
         Ok(subjects.len())
     }

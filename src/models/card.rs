@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{InputSpec, ModelsError};
-use crate::config::EngineChoice;
+use crate::{
+    config::EngineChoice,
+    domain::{Rung, Threshold, ThresholdLadder},
+};
 
 /// Everything known about one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -187,6 +190,8 @@ pub struct OutputSpec {
 }
 
 /// A threshold on the similarity, with the error rates and the data that set it.
+///
+/// A one-to-many point stands there once for each size of gallery it was measured for, under one name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperatingPoint {
@@ -199,15 +204,27 @@ pub struct OperatingPoint {
     /// False positive identification rate at this threshold (one-to-many).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fpir: Option<f64>,
+    /// Lower and upper bound of the FPIR's 95 % interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fpir_interval: Option<[f64; 2]>,
     /// False negative identification rate at this threshold (one-to-many).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fnir: Option<f64>,
+    /// Lower and upper bound of the FNIR's 95 % interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fnir_interval: Option<[f64; 2]>,
     /// False match rate at this threshold (one-to-one).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fmr: Option<f64>,
+    /// Lower and upper bound of the FMR's 95 % interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fmr_interval: Option<[f64; 2]>,
     /// False non-match rate at this threshold (one-to-one).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fnmr: Option<f64>,
+    /// Lower and upper bound of the FNMR's 95 % interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fnmr_interval: Option<[f64; 2]>,
     /// How many subjects the gallery held (one-to-many). The FPIR grows with the gallery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gallery_size: Option<u32>,
@@ -228,18 +245,61 @@ pub enum Comparison {
     OneToOne,
 }
 
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Comparison::OneToMany => "one-to-many search",
+            Comparison::OneToOne => "one-to-one comparison",
+        })
+    }
+}
+
 impl ModelCard {
-    /// The operating point called `name`.
+    /// The thresholds for one-to-many search of the operating point called `name`, by the size of the gallery.
     ///
     /// # Errors
-    /// [`ModelsError::NoOperatingPoint`] with the names there are.
-    pub fn operating_point(&self, name: &str) -> Result<&OperatingPoint, ModelsError> {
-        self.operating_points.iter().find(|point| point.name == name).ok_or_else(|| self.no_operating_point(name))
+    /// [`ModelsError::NoOperatingPoint`] with the names there are, [`ModelsError::OtherComparison`] when it is for one-to-one
+    /// comparison.
+    pub fn one_to_many(&self, name: &str) -> Result<ThresholdLadder, ModelsError> {
+        let rungs = self.operating_point(name, Comparison::OneToMany)?.into_iter().filter_map(|point| {
+            Some(Rung { subjects: point.gallery_size?, threshold: Threshold::new(point.threshold)? })
+        });
+        ThresholdLadder::measured(rungs.collect()).ok_or_else(|| self.no_operating_point(name))
+    }
+
+    /// The threshold for one-to-one comparison of the operating point called `name`.
+    ///
+    /// # Errors
+    /// As [`one_to_many`](Self::one_to_many).
+    pub fn one_to_one(&self, name: &str) -> Result<Threshold, ModelsError> {
+        let points = self.operating_point(name, Comparison::OneToOne)?;
+        let threshold = points.first().and_then(|point| Threshold::new(point.threshold));
+        threshold.ok_or_else(|| self.no_operating_point(name))
+    }
+
+    /// The operating point called `name`, once for each size of gallery.
+    fn operating_point(&self, name: &str, kind: Comparison) -> Result<Vec<&OperatingPoint>, ModelsError> {
+        let named: Vec<_> = self.operating_points.iter().filter(|point| point.name == name).collect();
+        match named.first() {
+            None => Err(self.no_operating_point(name)),
+            Some(first) if first.kind != kind => Err(ModelsError::OtherComparison {
+                model: self.id.clone(),
+                name: name.to_owned(),
+                kind: first.kind,
+                wanted: kind,
+            }),
+            Some(_) => Ok(named),
+        }
     }
 
     /// The error for an operating point that is not there: its name, or which it should be.
     pub fn no_operating_point(&self, name: &str) -> ModelsError {
-        let names: Vec<&str> = self.operating_points.iter().map(|point| point.name.as_str()).collect();
+        let mut names: Vec<&str> = Vec::new();
+        for point in &self.operating_points {
+            if !names.contains(&point.name.as_str()) {
+                names.push(&point.name);
+            }
+        }
         ModelsError::NoOperatingPoint {
             model: self.id.clone(),
             name: name.to_owned(),

@@ -1,9 +1,9 @@
 //! `catalogue.toml`: parsed, then checked card by card.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path};
 
-use super::{Comparison, ModelCard, ModelsError, Precision, Role, Source};
+use super::{Comparison, ModelCard, ModelsError, OperatingPoint, Precision, Role, Source};
 
 /// The format of `catalogue.toml` this version reads.
 const FORMAT: i64 = 1;
@@ -221,11 +221,24 @@ fn first_fault(card: &ModelCard) -> Option<(String, String)> {
     if card.role != Role::Recogniser && !card.operating_points.is_empty() {
         return fault("operating_point", "only a recogniser has operating points");
     }
-    let mut names = HashSet::new();
+    let mut names: HashMap<&str, &OperatingPoint> = HashMap::new();
+    let mut sizes = HashSet::new();
     for point in &card.operating_points {
         let fault = |key: &str, reason: String| Some((format!("operating_point {}: {key}", point.name), reason));
-        if !names.insert(&point.name) {
-            return fault("name", "it stands there twice".to_owned());
+        if names.insert(&point.name, point).is_some_and(|other| other.kind != point.kind) {
+            return fault("kind", "one name is of one kind of comparison".to_owned());
+        }
+        if !sizes.insert((&point.name, point.gallery_size)) {
+            return fault("name", "it stands there twice for one gallery_size".to_owned());
+        }
+        let lower = |other: &&OperatingPoint| {
+            other.name == point.name && other.gallery_size < point.gallery_size && other.threshold > point.threshold
+        };
+        if let Some(other) = card.operating_points.iter().find(lower) {
+            return fault(
+                "threshold",
+                format!("{} is below the {} of a smaller gallery", point.threshold, other.threshold),
+            );
         }
         if !(-1.0..=1.0).contains(&point.threshold) {
             return fault("threshold", format!("{} is not a cosine between -1 and 1", point.threshold));
@@ -233,6 +246,18 @@ fn first_fault(card: &ModelCard) -> Option<(String, String)> {
         for (key, rate) in [("fpir", point.fpir), ("fnir", point.fnir), ("fmr", point.fmr), ("fnmr", point.fnmr)] {
             if rate.is_some_and(|rate| !(0.0..=1.0).contains(&rate)) {
                 return fault(key, "a rate lies between 0 and 1".to_owned());
+            }
+        }
+        for (key, rate, interval) in [
+            ("fpir_interval", point.fpir, point.fpir_interval),
+            ("fnir_interval", point.fnir, point.fnir_interval),
+            ("fmr_interval", point.fmr, point.fmr_interval),
+            ("fnmr_interval", point.fnmr, point.fnmr_interval),
+        ] {
+            let Some([low, high]) = interval else { continue };
+            let holds = rate.is_some_and(|rate| (low..=high).contains(&rate));
+            if !(holds && 0.0 <= low && high <= 1.0) {
+                return fault(key, "it is [low, high] within 0 and 1, around the rate it belongs to".to_owned());
             }
         }
         let complete = match point.kind {

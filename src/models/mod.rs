@@ -19,6 +19,7 @@ mod card;
 mod catalogue;
 pub mod import;
 mod input;
+mod rewrite;
 mod store;
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub use card::{
 };
 pub use catalogue::Catalogue;
 pub use input::{Alignment, Colour, InputSpec, Layout};
+pub use rewrite::with_operating_points;
 pub use store::{LoadedModel, ModelStore, Verification};
 
 /// What to do when an operating point is missing: another model's threshold means nothing here.
@@ -123,6 +125,18 @@ pub enum ModelsError {
         name: String,
         /// The names there are.
         known: String,
+    },
+    /// The card's operating point of this name is for another kind of comparison.
+    #[error("operating point {name} of model {model} is for {kind}; this needs one for {wanted}")]
+    OtherComparison {
+        /// The model.
+        model: String,
+        /// The name asked for.
+        name: String,
+        /// What it is for.
+        kind: Comparison,
+        /// What it was asked for.
+        wanted: Comparison,
     },
     /// A model file has another length than its card says.
     #[error(

@@ -135,7 +135,9 @@ impl RecogniseStage {
         let started = Instant::now();
         let decided = self.clock.now();
         let expires = candidates.first().and_then(|c| snapshot.subject(&c.subject)).and_then(|s| s.expires);
-        let case = Case { at: &probe.at, pad: probe.pad, candidates: &candidates, expires };
+        // The threshold follows the very snapshot that was searched.
+        let searched = snapshot.subjects().len();
+        let case = Case { at: &probe.at, pad: probe.pad, candidates: &candidates, searched, expires };
         let decision = self.policy.decide(case, decided);
         stages.decide = started.elapsed();
         Ok(Some(Verdict { decision, candidates, decided, stages }))

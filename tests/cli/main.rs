@@ -1,6 +1,7 @@
 //! The command line from outside: results, exit codes, and what bad input is told. Real models, real faces.
 
 mod bad_input;
+mod calibrate;
 mod commands;
 mod engine;
 mod eval;

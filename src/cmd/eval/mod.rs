@@ -3,6 +3,7 @@
 mod detect;
 mod enrolment;
 mod identify;
+mod operating_points;
 mod record;
 mod verify;
 
@@ -41,6 +42,7 @@ enum What {
     Identify(identify::Identify),
     Detect(detect::Detect),
     Enrolment(enrolment::Enrolment),
+    OperatingPoints(operating_points::OperatingPoints),
 }
 
 impl Eval {
@@ -50,6 +52,7 @@ impl Eval {
             What::Identify(c) => c.run(models),
             What::Detect(c) => c.run(models),
             What::Enrolment(c) => c.run(models),
+            What::OperatingPoints(c) => c.run(models),
         }
     }
 }

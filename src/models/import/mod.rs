@@ -99,6 +99,7 @@ impl Examination {
             file: format!("{id}-{}.onnx", &sha256.to_string()[..8]),
             id,
             role: Role::Recogniser,
+            profile: None,
             default: draft.default,
             format: Format::Onnx,
             precision,
