@@ -100,6 +100,12 @@ pub enum EvalError {
     /// Nobody is enrolled whose templates could be compared.
     #[error("nobody is enrolled with the model in use, so there is nothing to calibrate by")]
     NothingToCalibrate,
+    /// A subject's embeddings are of several models.
+    #[error("subject {subject}: its photos were embedded by several models, whose embeddings are never compared")]
+    Mixed {
+        /// The subject.
+        subject: String,
+    },
     /// Operating points cannot be measured on these lists.
     #[error("no operating points: {reason}")]
     Points {

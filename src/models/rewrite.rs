@@ -38,14 +38,18 @@ pub fn with_operating_points(text: &str, id: &str, points: &[OperatingPoint]) ->
     }
 
     // Whatever the text looked like: what comes out is the same catalogue with these points, or nothing comes out.
-    let after = Catalogue::parse(&written)?;
+    let unclear = || refuse("it cannot be told where they stand in this text; write them by hand");
+    let after = Catalogue::parse(&written).map_err(|e| match e {
+        ModelsError::Catalogue { .. } => unclear(),
+        e => e,
+    })?;
     let mut expected = before.models().to_vec();
     if let Some(card) = expected.iter_mut().find(|card| card.id == id) {
         card.operating_points = points.to_vec();
     }
     match after.models() == expected {
         true => Ok(written),
-        false => Err(refuse("it cannot be told where they stand in this text; write them by hand")),
+        false => Err(unclear()),
     }
 }
 
@@ -156,8 +160,8 @@ mod tests {
         let points = [point("fpir-0.01", 10), point("fpir-0.01", 100)];
         let written = with_operating_points(CATALOGUE, ID, &points).unwrap();
         let (start, _) = CATALOGUE.split_once("[[model.operating_point]]").unwrap();
-        let rest = "\n[[model]]\nid = \"yunet-2023mar-int8\"";
-        let (_, end) = CATALOGUE.split_once(rest).unwrap();
+        let rest = "\n[[model]]\n";
+        let (_, end) = CATALOGUE[start.len()..].split_once(rest).unwrap();
         assert!(written.starts_with(start) && written.ends_with(end));
         let block = "[[model.operating_point]]
 name = \"fpir-0.01\"

@@ -66,7 +66,7 @@ fn a_small_gallery_keeps_the_operating_point_and_says_how_little_it_knows() {
     );
     let line = format!("[recogniser]\nthreshold = {:.3}\n", number(&found["recommended"]["threshold"]));
     assert!(said.out.ends_with(&line), "{}", said.out);
-    let config = place.file("door.toml", line);
+    let config = place.file("door.toml", format!("[source]\nmjpeg = \"-\"\n\n{line}"));
     let said = place.run(&["calibrate", "--gallery", &place.gallery(), "--config", &config]);
     assert!(said.code == 0 && said.out.contains("(fixed)"), "the line is what a configuration takes: {said:?}");
 }
