@@ -69,7 +69,7 @@ fn the_profile_takes_the_variant_of_the_engine_and_its_own_threshold() {
         let said = with(&["verify", "--json", &obama("2009.jpg"), &obama("2010.jpg")]);
         assert_eq!((said.code, &said.json()[0]["mated"]), (0, &json!(true)), "{said:?}");
         let threshold = said.json()[0]["threshold"].as_f64().unwrap();
-        let own = f64::from(card.operating_point("fmr-0.001").unwrap().threshold);
+        let own = f64::from(card.one_to_one("fmr-0.001").unwrap().value());
         assert!((threshold - own).abs() < 1e-6, "{threshold}, the card of {id} says {own}");
 
         let gallery = place.path(engine).display().to_string();
