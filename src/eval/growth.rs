@@ -5,7 +5,7 @@ use crate::domain::{Similarity, Threshold};
 /// most alike of all non-mated comparisons (peaks over a threshold, Pickands 1975, with the shape 0).
 ///
 /// It speaks of similarities that nobody in the data has reached yet, so it is an extrapolation. Cosines of embeddings fall faster
-/// than an exponential, which makes it err towards too many false positives: `docs/calibration.md` says by how much.
+/// than an exponential, which makes it err towards too many false positives: `docs/recognition.md` says by how much.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResemblanceTail {
     /// Where the tail begins.
