@@ -54,7 +54,7 @@ fn the_pipeline_finds_what_it_needs() {
     let recogniser = store.default_for(Role::Recogniser).unwrap();
     let one_percent = recogniser.one_to_many("fpir-0.01").unwrap();
     let stricter = recogniser.one_to_many("fpir-0.003").unwrap();
-    for subjects in [10, 100, 1000] {
+    for subjects in [10, 30, 100, 300, 1000] {
         assert_eq!(stricter.at(subjects).measured_for, Some(subjects as u32));
         assert!(stricter.at(subjects).threshold > one_percent.at(subjects).threshold);
         assert!(stricter.at(subjects + 1).threshold > stricter.at(subjects).threshold || subjects == 1000);

@@ -43,7 +43,7 @@ pub(super) struct OperatingPoints {
     fpir: Vec<f64>,
 
     /// Subjects in the gallery
-    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "10,100,1000", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "10,30,100,300,1000", value_parser = clap::value_parser!(u32).range(1..))]
     sizes: Vec<u32>,
 
     /// False match rates, one to one
