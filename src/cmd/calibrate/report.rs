@@ -174,7 +174,7 @@ impl Report<'_> {
                 similarity: wrong.similarity,
             }),
             look_alikes: self.look_alikes().collect(),
-            disagreeing: found.disagreeing(threshold).into_iter().map(PhotoRecord::of).collect(),
+            disagreeing: found.disagreeing(Some(self.in_force)).into_iter().map(PhotoRecord::of).collect(),
             growth: self.growth(),
         }
     }
@@ -320,7 +320,7 @@ impl Report<'_> {
     }
 
     fn disagreeing_text(&self) -> String {
-        let odd = self.found.disagreeing(self.recommended.threshold);
+        let odd = self.found.disagreeing(Some(self.in_force));
         if self.found.mated().is_empty() {
             return "\nphotos that do not fit: cannot be said, nobody has two photos\n".into();
         }
@@ -332,7 +332,7 @@ impl Report<'_> {
             let MatedScore { name, photo: source, similarity, best_other, .. } = photo;
             let why = match best_other {
                 Some((other, alike)) if photo.is_nearer_to_another() => format!("nearer to {other}, {alike}"),
-                _ => "below the threshold".to_owned(),
+                _ => "below the threshold in force".to_owned(),
             };
             text += &format!("  {similarity}  {name}, {source}: {why}\n");
         }
