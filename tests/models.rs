@@ -243,7 +243,7 @@ fn every_wrong_key_is_refused_with_model_and_key() {
 fn every_wrong_operating_point_is_refused() {
     let edits = [
         ("kind = \"one-to-one\"", "kind = \"one-to-many\"", "needs fpir and gallery_size"),
-        ("name = \"fpir-0.003\"", "name = \"fpir-0.01\"", "twice"),
+        ("gallery_size = 30\n", "gallery_size = 10\n", "twice"),
         ("\nfmr = 0.", "\nfmr = 1.", "between 0 and 1"),
         ("\nfmr = ", "\nfmr = nan # ", "between 0 and 1"),
         ("\nfpir_interval = [0.", "\nfpir_interval = [1.", "around the rate"),
