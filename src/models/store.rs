@@ -228,11 +228,14 @@ impl ModelStore {
     }
 
     /// Where a card's file is: what a folder's catalogue only extends lies in the binary.
+    #[cfg(feature = "embedded-models")]
     fn place_of(&self, card: &ModelCard) -> &Place {
-        #[cfg(feature = "embedded-models")]
-        if !self.catalogue.is_own(&card.id) {
-            return &Place::Binary;
-        }
+        if self.catalogue.is_own(&card.id) { &self.place } else { &Place::Binary }
+    }
+
+    /// Where a card's file is.
+    #[cfg(not(feature = "embedded-models"))]
+    fn place_of(&self, _card: &ModelCard) -> &Place {
         &self.place
     }
 
