@@ -13,8 +13,9 @@ use crate::{
     },
     decide::Demands,
     detect::{self, FaceDetector},
-    domain::{Foothold, ModelId, Threshold, ThresholdLadder},
+    domain::{FaceChoice, Foothold, ModelId, Threshold, ThresholdLadder},
     embed::{self, FaceEmbedder},
+    eval::Stages,
     gallery::Snapshot,
     models::{Comparison, ModelCard, ModelStore, Precision, Role},
 };
@@ -118,6 +119,12 @@ impl SearchPoint {
 }
 
 impl EngineArgs {
+    /// The option that names a threshold, if one is given.
+    pub(super) fn asked_for_a_threshold(&self) -> Option<&'static str> {
+        let point = self.operating_point.is_some().then_some("--operating-point");
+        point.or(self.threshold.is_some().then_some("--threshold"))
+    }
+
     pub(super) fn engine(&self, models: Option<&Path>) -> Result<Engine, Failure> {
         let mut engine = match &self.config {
             None => Engine::new(models, &self.compute)?,
@@ -180,6 +187,12 @@ impl Engine {
 
     pub(super) fn build_embedder(&self) -> Result<Box<dyn FaceEmbedder>, Failure> {
         Ok(embed::in_views(embed::build(Some(&self.recogniser()?.id), &self.store)?, self.views()))
+    }
+
+    /// The stages that make embeddings of photos.
+    pub(super) fn stages(&self, face: FaceChoice) -> Result<Stages<'_>, Failure> {
+        let recogniser = &self.recogniser()?.id;
+        Ok(Stages { models: &self.store, detector: self.detector, recogniser, views: self.views(), face })
     }
 
     /// Of which views embeddings are made.

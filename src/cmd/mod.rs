@@ -23,6 +23,7 @@ mod printer;
 mod progress;
 mod run;
 mod scene;
+mod survey;
 mod text_events;
 mod verify;
 

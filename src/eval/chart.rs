@@ -122,6 +122,28 @@ pub fn draw(panels: &[Panel]) -> Result<String, EvalError> {
     Ok(svg)
 }
 
+/// Heading, and room for the axes' names.
+fn frame<'a, 'b>(area: &'a Area<'b>, title: &str) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
+    let mut builder = ChartBuilder::on(area);
+    builder.caption(title, (FONT, 18)).margin(14).margin_right(24).x_label_area_size(48).y_label_area_size(74);
+    builder
+}
+
+/// What the colours mean.
+fn legend<'a, C: CoordTranslate>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, C>,
+    position: SeriesLabelPosition,
+) -> Result<(), Box<dyn std::error::Error>> {
+    chart
+        .configure_series_labels()
+        .position(position)
+        .background_style(WHITE.mix(0.85))
+        .border_style(RGBColor(190, 190, 190))
+        .label_font((FONT, 14))
+        .draw()?;
+    Ok(())
+}
+
 fn tradeoff(
     area: &Area<'_>,
     title: &str,
@@ -135,13 +157,7 @@ fn tradeoff(
     };
     let (x_floor, y_floor) = (floor(|p| p.0), floor(|p| p.1));
     let place = |(x, y): (f64, f64)| (x.max(x_floor), y.max(y_floor));
-    let mut chart = ChartBuilder::on(area)
-        .caption(title, (FONT, 18))
-        .margin(14)
-        .margin_right(24)
-        .x_label_area_size(48)
-        .y_label_area_size(74)
-        .build_cartesian_2d((x_floor..1.0).log_scale(), (y_floor..1.0).log_scale())?;
+    let mut chart = frame(area, title).build_cartesian_2d((x_floor..1.0).log_scale(), (y_floor..1.0).log_scale())?;
     chart
         .configure_mesh()
         .x_desc(format!("{}, false positives, %", names[0]))
@@ -168,14 +184,7 @@ fn tradeoff(
             chart.draw_series([Circle::new(place((at_x, at_y)), 4, colour.filled())])?;
         }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .border_style(RGBColor(190, 190, 190))
-        .label_font((FONT, 14))
-        .draw()?;
-    Ok(())
+    legend(&mut chart, SeriesLabelPosition::UpperRight)
 }
 
 /// A curve of steps without the points in the middle of a level or of a rise: hundreds of probes make thousands of them.
@@ -198,13 +207,7 @@ fn growth(area: &Area<'_>, [title, rate]: [&str; 2], curves: &[GrowthCurve]) -> 
     let positive = points().flat_map(|(_, rate, interval)| [*rate, interval.low]).filter(|rate| *rate > 0.0);
     let floor = (positive.fold(0.001, f64::min) / 2.0).max(LEAST_RATE);
     let place = |(subjects, rate): (usize, f64)| (subjects.max(1) as f64, rate.max(floor));
-    let mut chart = ChartBuilder::on(area)
-        .caption(title, (FONT, 18))
-        .margin(14)
-        .margin_right(24)
-        .x_label_area_size(48)
-        .y_label_area_size(74)
-        .build_cartesian_2d((1.0..most).log_scale(), (floor..1.0).log_scale())?;
+    let mut chart = frame(area, title).build_cartesian_2d((1.0..most).log_scale(), (floor..1.0).log_scale())?;
     chart
         .configure_mesh()
         .x_desc("subjects in the gallery")
@@ -229,14 +232,7 @@ fn growth(area: &Area<'_>, [title, rate]: [&str; 2], curves: &[GrowthCurve]) -> 
             .label(&curve.label)
             .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.85))
-        .border_style(RGBColor(190, 190, 190))
-        .label_font((FONT, 14))
-        .draw()?;
-    Ok(())
+    legend(&mut chart, SeriesLabelPosition::UpperLeft)
 }
 
 /// `0.1` for 0.001: the axis says that it is in percent.
@@ -260,13 +256,7 @@ fn histogram(
     let highest = bars.iter().flatten().copied().fold(1.0, f64::max);
     // Room for the legend and the names of the thresholds.
     let top = highest * 1.35;
-    let mut chart = ChartBuilder::on(area)
-        .caption(title, (FONT, 18))
-        .margin(14)
-        .margin_right(24)
-        .x_label_area_size(48)
-        .y_label_area_size(74)
-        .build_cartesian_2d(low..high, 0.0..top)?;
+    let mut chart = frame(area, title).build_cartesian_2d(low..high, 0.0..top)?;
     chart
         .configure_mesh()
         .x_desc(scores)
@@ -295,14 +285,7 @@ fn histogram(
         chart.draw_series([PathElement::new([(x, 0.0), (x, top)], BLACK.mix(0.6))])?;
         chart.draw_series([EmptyElement::at((x, y)) + Text::new(name.clone(), (4, 0), style)])?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.85))
-        .border_style(RGBColor(190, 190, 190))
-        .label_font((FONT, 14))
-        .draw()?;
-    Ok(())
+    legend(&mut chart, SeriesLabelPosition::UpperLeft)
 }
 
 /// For every bar between `low` and `high` the share of the scores in it, percent.

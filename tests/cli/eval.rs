@@ -251,3 +251,13 @@ fn an_interrupted_run_goes_on_where_it_stopped() {
     assert_eq!((&report["eer"], &report["mated"]["n"]), (&json!(0.0), &json!(photos)));
     assert_eq!(kept(), 2 * usize::from(photos), "nothing was done twice");
 }
+
+#[test]
+fn a_threshold_is_refused_as_rates_are_told_for_all_of_them() {
+    let place = Place::new();
+    for option in [["--threshold", "0.5"], ["--operating-point", "fpir-0.01"]] {
+        let said = place.verify(PAIRS, &option);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(said.err.contains(option[0]) && said.err.contains("leave it out"), "{said:?}");
+    }
+}

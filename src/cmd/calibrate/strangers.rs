@@ -1,13 +1,12 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    thread,
 };
 
 use crate::{
-    cmd::{Failure, engine::Engine, progress, run::stop_on_signals},
+    cmd::{Failure, engine::Engine, survey::survey},
     domain::FaceChoice,
-    eval::{Person, Photo, Stages, Survey},
+    eval::{Person, Photo},
     gallery::source_name,
 };
 
@@ -41,29 +40,11 @@ impl Strangers {
         if pictures.is_empty() {
             return Err(Failure::usage(format!("--nonmated {}: holds no pictures", folder.display())));
         }
-        let card = engine.recogniser()?;
-        let stages = Stages {
-            models: &engine.store,
-            detector: engine.detector,
-            recogniser: &card.id,
-            views: engine.views(),
-            face,
-        };
-        let stop = stop_on_signals()?;
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let bar = progress::bar(pictures.len(), "looking at strangers");
-        let records = Survey {
-            // Paths have the folder in them.
-            root: Path::new(""),
-            workers: (cores / engine.store.engine().threads).max(1),
-            cache: None,
-            stop: &|| !stop.is_empty(),
-            progress: &mut |done| bar.set_position(done as u64),
-        }
-        .look(&pictures, &|| stages.look());
-        bar.finish_and_clear();
+        let stages = engine.stages(face)?;
+        // Paths have the folder in them.
+        let records = survey(engine, Path::new(""), None, &pictures, "looking at strangers", &|| stages.look())?;
         let model = engine.model_id()?;
-        let mut samples = records?.into_iter().map(|record| record.of_model(&model));
+        let mut samples = records.into_iter().map(|record| record.of_model(&model));
         let mut found = Self::default();
         for (name, pictures) in people {
             let mut photos = Vec::new();

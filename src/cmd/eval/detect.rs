@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{SurveyArgs, record::RateRecord, stages};
+use super::{SurveyArgs, record::RateRecord};
 use crate::{
     cmd::{Exit, Failure, printer::Printer, scene::bbox_record},
     domain::FaceChoice,
@@ -53,9 +53,9 @@ impl Detect {
         let boxes = List::boxes(&self.boxes)?;
         let labelled = eval::by_picture(&boxes.rows);
         eval::pictures(&self.survey.root, labelled.iter().map(|(image, _)| *image))?;
-        let engine = self.survey.engine.engine(models)?;
+        let engine = self.survey.engine(models)?;
         let detector = engine.build_detector()?.name().to_owned();
-        let stages = stages(&engine, engine.recogniser()?, FaceChoice::default());
+        let stages = engine.stages(FaceChoice::default())?;
         let pictures: Vec<PathBuf> = labelled.iter().map(|(image, _)| image.to_path_buf()).collect();
         let found = self
             .survey

@@ -85,7 +85,7 @@ impl Enrolment {
         self.check_strangers(&subjects, &nonmated)?;
         let lists = galleries.iter().chain([&nonmated]);
         let pictures = eval::pictures(&self.survey.root, lists.flat_map(|l| &l.rows).map(|r| r.image.as_path()))?;
-        let engine = self.survey.engine.engine(models)?;
+        let engine = self.survey.engine(models)?;
         let Some(threshold) = engine.one_person()? else {
             let model = &engine.recogniser()?.id;
             return Err(Failure::usage(format!(

@@ -80,7 +80,7 @@ impl Identify {
         gallery.check_open_set(&mated, &nonmated)?;
         let lists = [&gallery, &mated, &nonmated];
         let pictures = eval::pictures(&self.survey.root, lists.into_iter().flat_map(images))?;
-        let engine = self.survey.engine.engine(models)?;
+        let engine = self.survey.engine(models)?;
         let surveyed = self.survey.samples(&engine, self.face.face, pictures)?;
         let samples = &surveyed.samples;
         let subjects = samples.gallery(&gallery);

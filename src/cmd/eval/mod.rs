@@ -11,7 +11,6 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    thread,
 };
 
 use clap::{Args, Subcommand};
@@ -20,13 +19,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Exit, Failure,
     engine::{Engine, EngineArgs},
-    progress,
-    run::stop_on_signals,
+    survey::survey,
 };
 use crate::{
     domain::FaceChoice,
-    eval::{self, AcquisitionFailure, Cache, EvalError, Look, Panel, Rate, Samples, Stages, Survey},
-    models::ModelCard,
+    eval::{self, AcquisitionFailure, Cache, EvalError, Look, Panel, Rate, Samples},
 };
 
 /// Measure recognition on labelled photos: error rates with their intervals, at the thresholds that targets ask for
@@ -95,16 +92,29 @@ struct FaceArgs {
 }
 
 impl SurveyArgs {
+    /// What is measured. A threshold on the command line would not change it: rates are told for all of them.
+    fn engine(&self, models: Option<&Path>) -> Result<Engine, Failure> {
+        match self.engine.asked_for_a_threshold() {
+            Some(option) => {
+                Err(Failure::usage(format!("{option}: eval tells the rates of every threshold; leave it out")))
+            }
+            None => self.engine.engine(models),
+        }
+    }
+
     /// The samples of `pictures`, and who computed the embeddings.
     fn samples(&self, engine: &Engine, face: FaceChoice, pictures: Vec<PathBuf>) -> Result<Surveyed, Failure> {
-        let card = engine.recogniser()?;
-        let stages = stages(engine, card, face);
+        let stages = engine.stages(face)?;
         // Built here too, before any picture is looked at: a model that cannot be used is told at once.
         let computed_by = engine.build_embedder()?.engine_name();
         let records = self.survey(engine, &stages.method()?, &pictures, "recognising", &|| stages.look())?;
         let model = engine.model_id()?;
         let samples = records.into_iter().map(|record| record.of_model(&model)).collect();
-        Ok(Surveyed { model: card.id.clone(), engine: computed_by, samples: Samples::new(pictures, samples)? })
+        Ok(Surveyed {
+            model: engine.recogniser()?.id.clone(),
+            engine: computed_by,
+            samples: Samples::new(pictures, samples)?,
+        })
     }
 
     /// Looks at the pictures over all cores, with a progress bar, until a signal asks to stop.
@@ -118,19 +128,7 @@ impl SurveyArgs {
     ) -> Result<Vec<T>, Failure> {
         self.check_plot()?;
         let mut cache = self.cache_folder().map(|folder| Cache::open(&folder, method)).transpose()?;
-        let stop = stop_on_signals()?;
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let bar = progress::bar(pictures.len(), doing);
-        let found = Survey {
-            root: &self.root,
-            workers: (cores / engine.store.engine().threads).max(1),
-            cache: cache.as_mut(),
-            stop: &|| !stop.is_empty(),
-            progress: &mut |done| bar.set_position(done as u64),
-        }
-        .look(pictures, make_look);
-        bar.finish_and_clear();
-        Ok(found?)
+        survey(engine, &self.root, cache.as_mut(), pictures, doing, make_look)
     }
 
     fn cache_folder(&self) -> Option<PathBuf> {
@@ -172,10 +170,6 @@ struct Surveyed {
     /// Who computed the embeddings, and in which numbers: `tract int8`.
     engine: &'static str,
     samples: Samples,
-}
-
-fn stages<'a>(engine: &'a Engine, card: &'a ModelCard, face: FaceChoice) -> Stages<'a> {
-    Stages { models: &engine.store, detector: engine.detector, recogniser: &card.id, views: engine.views(), face }
 }
 
 /// The failures by their reason, and the first few by name.

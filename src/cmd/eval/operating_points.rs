@@ -82,7 +82,7 @@ impl OperatingPoints {
         let images =
             [&gallery, &mated, &nonmated].into_iter().flat_map(|list| &list.rows).map(|row| row.image.as_path());
         let pictures = eval::pictures(&self.survey.root, images)?;
-        let engine = self.survey.engine.engine(models)?;
+        let engine = self.survey.engine(models)?;
         let surveyed = self.survey.samples(&engine, self.face.face, pictures)?;
         let targets = PointTargets {
             fpirs: self.fpir.clone(),

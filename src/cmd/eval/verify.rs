@@ -78,7 +78,7 @@ impl Verify {
         let pairs = List::pairs(&self.pairs)?;
         let images = || pairs.rows.iter().flat_map(|pair| [pair.left.as_path(), pair.right.as_path()]);
         let pictures = eval::pictures(&self.survey.root, images())?;
-        let engine = self.survey.engine.engine(models)?;
+        let engine = self.survey.engine(models)?;
         let surveyed = self.survey.samples(&engine, self.face.face, pictures.clone())?;
         let (fta, failures) = surveyed.samples.failures(pictures.iter().map(PathBuf::as_path));
         let (verification, accuracy) = surveyed.samples.verify(&pairs)?;
