@@ -1,10 +1,9 @@
 //! Five landmarks for a detector that gives boxes only, from a net of 68.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
 use super::DetectError;
+use super::resample::{Resampler, Target};
 use crate::domain::{BBox, Landmarks5, Point};
 use crate::models::{LoadedModel, ModelStore};
 use crate::nn::Graph;
@@ -17,7 +16,7 @@ const POINTS: usize = 68;
 pub(super) struct LandmarkNet {
     model: LoadedModel,
     graph: Graph,
-    resizer: Resizer,
+    resampler: Resampler,
     rgb: Vec<u8>,
 }
 
@@ -30,7 +29,7 @@ impl LandmarkNet {
         }
         let graph = model.graph(&model.card.input.shape)?;
         let rgb = vec![0; model.card.input.width() * model.card.input.height() * 3];
-        Ok(LandmarkNet { model, graph, resizer: Resizer::new(), rgb })
+        Ok(LandmarkNet { model, graph, resampler: Resampler::new(), rgb })
     }
 
     /// The landmarks of the face in `bbox`; `None` when the box lies outside the picture or the net gives no numbers.
@@ -38,11 +37,12 @@ impl LandmarkNet {
         let Some(crop) = crop_of(image, bbox) else {
             return Ok(None);
         };
-        if !self.resample(image, &crop) {
-            return Ok(None);
-        }
         let input = &self.model.card.input;
         let (width, height) = (input.width(), input.height());
+        let target = Target { rgb: &mut self.rgb, width, height, inner_width: width, inner_height: height };
+        if self.resampler.resample(image, Some(&crop), target).is_none() {
+            return Ok(None);
+        }
         let mut filled = Ok(());
         let outputs = self.graph.run_with(|values| filled = input.fill(&self.rgb, width, height, values))?;
         filled?;
@@ -53,26 +53,6 @@ impl LandmarkNet {
         }
         let five = five_of(points, &crop);
         Ok(five.0.iter().all(|p| p.x.is_finite() && p.y.is_finite()).then_some(five))
-    }
-
-    /// Brings the crop to the net's size; `false` when there is nothing of it in the picture.
-    fn resample(&mut self, image: &RgbImage, crop: &BBox) -> bool {
-        let input = &self.model.card.input;
-        let (Ok(width), Ok(height)) = (u32::try_from(input.width()), u32::try_from(input.height())) else {
-            return false;
-        };
-        let source = ImageRef::new(image.width(), image.height(), image.as_raw(), PixelType::U8x3);
-        let target = Image::from_slice_u8(width, height, &mut self.rgb, PixelType::U8x3);
-        let (Ok(source), Ok(mut target)) = (source, target) else {
-            return false;
-        };
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
-            f64::from(crop.x),
-            f64::from(crop.y),
-            f64::from(crop.w),
-            f64::from(crop.h),
-        );
-        self.resizer.resize(&source, &mut target, &options).is_ok()
     }
 }
 

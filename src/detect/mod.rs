@@ -6,6 +6,7 @@
 
 mod landmarks;
 mod nms;
+mod resample;
 mod seeta;
 mod working;
 mod yunet;

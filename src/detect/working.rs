@@ -1,10 +1,9 @@
 //! The working picture: the frame at the size the detector looks at it, padded to the steps its network takes.
 
-use fast_image_resize::images::{CroppedImageMut, Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
 use super::DetectError;
+use super::resample::{Resampler, Target};
 
 /// How a frame lies in its working picture: from the upper left corner, black to the right and below.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,14 +41,14 @@ impl Letterbox {
 
 /// Makes working pictures, keeping its buffers from frame to frame.
 pub(super) struct WorkingPicture {
-    resizer: Resizer,
+    resampler: Resampler,
     rgb: Vec<u8>,
     shape: Option<Letterbox>,
 }
 
 impl WorkingPicture {
     pub(super) fn new() -> Self {
-        Self { resizer: Resizer::new(), rgb: Vec::new(), shape: None }
+        Self { resampler: Resampler::new(), rgb: Vec::new(), shape: None }
     }
 
     /// The working picture of `frame`: row-major RGB, `letterbox.width` x `letterbox.height`.
@@ -65,18 +64,9 @@ impl WorkingPicture {
             self.rgb.resize(letterbox.width * letterbox.height * 3, 0);
             self.shape = Some(*letterbox);
         }
-        let source = ImageRef::new(width, height, frame.as_raw(), PixelType::U8x3).map_err(|_| empty())?;
-        let side = |px: usize| u32::try_from(px).map_err(|_| empty());
-        let mut whole =
-            Image::from_slice_u8(side(letterbox.width)?, side(letterbox.height)?, &mut self.rgb, PixelType::U8x3)
-                .map_err(|_| empty())?;
-        let mut inner =
-            CroppedImageMut::new(&mut whole, 0, 0, side(letterbox.inner_width)?, side(letterbox.inner_height)?)
-                .map_err(|_| empty())?;
-        // A filter as wide as the reduction: a plain 2x2 bilinear one skips pixels and shows the network patterns that
-        // are not there.
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        self.resizer.resize(&source, &mut inner, &options).map_err(|_| empty())?;
+        let Letterbox { inner_width, inner_height, width, height, .. } = *letterbox;
+        let target = Target { rgb: &mut self.rgb, width, height, inner_width, inner_height };
+        self.resampler.resample(frame, None, target).ok_or_else(empty)?;
         Ok(&self.rgb)
     }
 }
