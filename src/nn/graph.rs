@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{
-    Datum, DatumExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, Tensor as TractTensor, TractResult,
-    TypedSimplePlan, TypedSimpleState, tvec,
+    Datum, DatumExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, TValue, Tensor as TractTensor,
+    TractResult, TypedSimplePlan, TypedSimpleState, tvec,
 };
-use tract_onnx::tract_hir::internal::TractError;
+use tract_onnx::tract_hir::internal::{TractError, TypedNode};
 use tract_onnx::tract_hir::internal::{bail, ensure, format_err};
 use tract_onnx::tract_hir::tract_core::plan;
 
@@ -265,7 +265,28 @@ impl Graph {
     /// # Errors
     /// As `run_pixels`.
     pub fn run_pixels_profiled(&mut self, picture: &[u8], profile: &mut Profile) -> Result<Vec<Tensor>, NnError> {
-        self.infer(Feed::<fn(&mut [f32])>::Pixels(picture), Some(profile)).map_err(|error| self.failed(error))
+        let watch = &mut |step: &Evaluated<'_>| profile.add(&step.node.op.name(), step.time);
+        self.infer(Feed::<fn(&mut [f32])>::Pixels(picture), Some(watch)).map_err(|error| self.failed(error))
+    }
+
+    /// As [`run_pixels`](Graph::run_pixels), and shows every int8 operator's output to `see`: the operator's name and the stored bytes,
+    /// which are the same on every processor. For tests and for finding faults.
+    ///
+    /// # Errors
+    /// As `run_pixels`.
+    pub fn run_pixels_traced(
+        &mut self,
+        picture: &[u8],
+        see: &mut dyn FnMut(&str, &[u8]),
+    ) -> Result<Vec<Tensor>, NnError> {
+        let watch = &mut |step: &Evaluated<'_>| {
+            for output in step.outputs {
+                if let Ok(bytes) = output.try_as_plain_ram().and_then(|output| output.as_slice::<u8>()) {
+                    see(&step.node.name, bytes);
+                }
+            }
+        };
+        self.infer(Feed::<fn(&mut [f32])>::Pixels(picture), Some(watch)).map_err(|error| self.failed(error))
     }
 
     /// As [`run_with`](Graph::run_with), and adds the time of every operator to `profile`.
@@ -277,7 +298,8 @@ impl Graph {
         fill: impl FnOnce(&mut [f32]),
         profile: &mut Profile,
     ) -> Result<Vec<Tensor>, NnError> {
-        self.infer(Feed::Values(fill), Some(profile)).map_err(|error| self.failed(error))
+        let watch = &mut |step: &Evaluated<'_>| profile.add(&step.node.op.name(), step.time);
+        self.infer(Feed::Values(fill), Some(watch)).map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: TractError) -> NnError {
@@ -287,7 +309,7 @@ impl Graph {
     fn infer(
         &mut self,
         feed: Feed<'_, impl FnOnce(&mut [f32])>,
-        profile: Option<&mut Profile>,
+        watch: Option<&mut dyn FnMut(&Evaluated<'_>)>,
     ) -> TractResult<Vec<Tensor>> {
         // Helpers wake up while the input is written.
         let awake = self.team.wake();
@@ -316,12 +338,15 @@ impl Graph {
             (Entry::Float, Feed::Pixels(_), None) => bail!("it was not loaded for pictures"),
         }
         let inputs = tvec!(self.input.clone().into_tvalue());
-        let run = || match profile {
+        let run = || match watch {
             None => self.state.run(inputs),
-            Some(profile) => self.state.run_plan_with_eval(inputs, |context, state, node, inputs| {
+            Some(watch) => self.state.run_plan_with_eval(inputs, |context, state, node, inputs| {
                 let start = Instant::now();
                 let outputs = plan::eval(context, state, node, inputs);
-                profile.add(&node.op.name(), start.elapsed());
+                let time = start.elapsed();
+                if let Ok(outputs) = &outputs {
+                    watch(&Evaluated { node, time, outputs });
+                }
                 outputs
             }),
         };
@@ -340,6 +365,13 @@ impl Graph {
             })
             .collect()
     }
+}
+
+/// An operator has run.
+struct Evaluated<'a> {
+    node: &'a TypedNode,
+    time: Duration,
+    outputs: &'a [TValue],
 }
 
 /// What an inference is given.
