@@ -15,14 +15,17 @@ mod enrol;
 mod eval;
 mod exit;
 mod gallery;
+mod herald;
 mod identify;
 mod import;
+mod journal;
 mod models;
 mod place;
 mod printer;
 mod progress;
 mod run;
 mod scene;
+mod service;
 mod survey;
 mod text_events;
 mod verify;
@@ -32,6 +35,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand};
 
 pub use exit::{Exit, Failure};
+pub use journal::Log;
 
 /// Face recognition at the door, on the board beside it.
 ///
