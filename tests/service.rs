@@ -306,6 +306,7 @@ fn in_the_journal_lines_carry_priorities_and_no_times() {
     let (log, code) = log_of(&manager, "[source]\nmjpeg = 7\n", stream_of);
     assert_eq!(code, Some(2));
     assert!(log.contains("mjpeg") && log.lines().all(|line| line.starts_with("<3>")), "{log}");
+    assert_eq!(log.matches("TOML parse error").count(), 1, "said once: {log}");
 }
 
 #[test]

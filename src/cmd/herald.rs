@@ -119,8 +119,9 @@ impl Herald {
         let frames = searched - self.counted.tally.searched;
         let seconds = here.at.duration_since(self.counted.at).as_secs_f64();
         let subjects = health.subjects;
+        let plural = if subjects == 1 { "" } else { "s" };
         let rate = if seconds >= 1.0 { format!("{:.1} frames/s, ", frames as f64 / seconds) } else { String::new() };
-        format!("{GUARDING}: {rate}{subjects} subjects, {granted} granted, {denied} denied")
+        format!("{GUARDING}: {rate}{subjects} subject{plural}, {granted} granted, {denied} denied")
     }
 }
 

@@ -40,9 +40,9 @@ impl Log {
     pub fn failure(self, failure: &Failure) {
         if self.journal {
             // Nobody is left to be told of a closed standard error.
-            let _ = write_prefixed(&mut io::stderr().lock(), priority(Level::Error), &format_args!("{failure:#}"));
+            let _ = write_prefixed(&mut io::stderr().lock(), priority(Level::Error), failure);
         } else {
-            eprintln!("doorward: {failure:#}");
+            eprintln!("doorward: {failure}");
         }
     }
 }
