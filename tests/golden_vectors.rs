@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use doorward::models::{Colour, InputSpec, ModelStore};
-use doorward::nn::{Graph, Tensor};
+use doorward::nn::{Graph, Profile, Tensor};
 use serde::Deserialize;
 
 /// The least cosine between our output and onnxruntime's that counts as the same.
@@ -173,6 +173,28 @@ fn a_graph_gives_the_same_for_the_same_input_after_another() {
     assert_ne!(first, second);
     assert_eq!(graph.run(&tensors[0]).unwrap(), first);
     assert_eq!(graph.run_with(|buffer| buffer.copy_from_slice(tensors[1].data())).unwrap(), second);
+}
+
+#[test]
+fn the_yardstick_has_nothing_of_ours_but_prelu_and_gives_the_same() {
+    let model = store().load("mobilefacenet-arcface-192").unwrap();
+    let input =
+        Tensor::new(model.card.input.shape.to_vec(), (0..112 * 112 * 3).map(|i| (i % 255) as f32 / 255.0).collect());
+    let (input, shape) = (input.unwrap(), model.card.input.shape);
+    let mut ours = Graph::load("ours", &model.bytes, &shape).unwrap();
+    let mut yardstick = Graph::load_yardstick("yardstick", &model.bytes, &shape).unwrap();
+    let cosine = cosine(ours.run(&input).unwrap()[0].data(), yardstick.run(&input).unwrap()[0].data());
+    assert!(cosine > 0.999_999, "{cosine}");
+
+    let kinds = |graph: &mut Graph| {
+        let mut profile = Profile::default();
+        graph.run_profiled(|values| values.copy_from_slice(input.data()), &mut profile).unwrap();
+        profile.times().map(|(kind, _)| kind.to_owned()).collect::<Vec<_>>()
+    };
+    let (ours, yardstick) = (kinds(&mut ours), kinds(&mut yardstick));
+    assert!(ours.iter().any(|kind| kind.ends_with("Layer")), "{ours:?}");
+    assert!(!yardstick.iter().any(|kind| kind.ends_with("Layer")), "{yardstick:?}");
+    assert!(yardstick.iter().any(|kind| kind == "PReluInPlace"), "{yardstick:?}");
 }
 
 #[test]

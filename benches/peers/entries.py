@@ -67,8 +67,8 @@ def entries(files: Files, cache: pathlib.Path, infer: pathlib.Path | str, output
         python("OpenVINO int8, rest f32", "int8", "openvino", files.int8, "--precision", "f32"),
         python("ncnn f32", "f32", "ncnn", files.f32, "--cache", cache),
         tflite(python, files.f32, cache, output_name),
-        rust("tract f32", "f32", files.f32, "--stock"),
-        rust("tract int8", "int8", files.int8, "--stock"),
+        rust("tract f32", "f32", files.f32, "--engine=stock"),
+        rust("tract int8", "int8", files.int8, "--engine=stock"),
         rust("doorward f32", "f32", files.f32),
         rust("doorward int8", "int8", files.int8),
     ]

@@ -2,6 +2,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
+use super::Machine;
+
 /// Times of one stage, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct StageReport {
@@ -47,6 +49,8 @@ pub struct BenchReport {
     pub isa: &'static str,
     /// Threads that share one inference.
     pub threads: usize,
+    /// On what it was measured.
+    pub machine: Machine,
     /// By stage (detect, embed): its model, and who computes it.
     pub networks: BTreeMap<&'static str, NetworkReport>,
     /// By stage (detect, embed): milliseconds a run by kind of operator, where it was asked for.

@@ -1,11 +1,12 @@
 use std::{
     collections::BTreeMap,
     fs,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{BenchReport, NetworkReport, StageReport, report::stage_profile};
+use super::{BenchReport, Machine, NetworkReport, StageReport, report::stage_profile};
 use crate::{
     align::{self, AlignError},
     decide::{Case, Demands, Policy},
@@ -141,6 +142,7 @@ impl Bench {
             engine: self.embedder.engine_name(),
             isa: self.engine.isa.name(),
             threads: self.engine.threads,
+            machine: Machine::read(Path::new("/")),
             networks: BTreeMap::from([
                 ("detect", network(self.detector.name(), self.detector.engine_name())),
                 ("embed", network(self.embedder.model().name(), Some(self.embedder.engine_name()))),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{
     Datum, DatumExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, TValue, Tensor as TractTensor,
-    TractResult, TypedSimplePlan, TypedSimpleState, tvec,
+    TractResult, TypedModel, TypedSimplePlan, TypedSimpleState, tvec,
 };
 use tract_onnx::tract_hir::internal::{TractError, TypedNode};
 use tract_onnx::tract_hir::internal::{bail, ensure, format_err};
@@ -147,6 +147,19 @@ impl Graph {
         Graph::load_any(name, onnx, input_shape, engine, Some(pixels))
     }
 
+    /// Loads a graph as tract computes it by itself, but for PRelu, which is ours (tract makes three passes of it): with
+    /// tract's convolutions, in float wherever the file is, on one thread.
+    ///
+    /// This is the yardstick of the instruction counts in `docs/performance.md`, not for use: [`load`](Graph::load) gives the
+    /// same values sooner.
+    ///
+    /// # Errors
+    /// As [`load_with`](Graph::load_with).
+    pub fn load_yardstick(name: &str, onnx: &[u8], input_shape: &[usize]) -> Result<Graph, NnError> {
+        let engine = Engine { isa: Isa::Portable, threads: 1 };
+        Graph::load_planned(name, input_shape, engine, None, |_| Planned::yardstick(onnx, input_shape))
+    }
+
     fn load_any(
         name: &str,
         onnx: &[u8],
@@ -154,18 +167,30 @@ impl Graph {
         engine: Engine,
         pixels: Option<PixelTable>,
     ) -> Result<Graph, NnError> {
+        let table = pixels.clone();
+        Graph::load_planned(name, input_shape, engine, pixels, |team| {
+            Planned::new(onnx, input_shape, engine.isa, team, table.as_ref())
+        })
+    }
+
+    fn load_planned(
+        name: &str,
+        input_shape: &[usize],
+        engine: Engine,
+        pixels: Option<PixelTable>,
+        plan: impl FnOnce(&Arc<Team>) -> TractResult<Planned>,
+    ) -> Result<Graph, NnError> {
         let refuse = |reason| NnError::Load { model: name.to_owned(), input_shape: input_shape.to_vec(), reason };
         let team =
             Team::new(engine.threads.max(1)).map_err(|error| refuse(format!("no thread can be started: {error}")))?;
         let team = Arc::new(team);
         // The importer indexes by what the file says in places: a file made by hand could make it panic.
-        let planned =
-            catch_unwind(AssertUnwindSafe(|| Planned::new(onnx, input_shape, engine.isa, &team, pixels.as_ref())))
-                .map_err(|_| refuse("the importer gave up on a malformed graph".to_owned()))?
-                .map_err(|error| match error.downcast::<check::Fault>() {
-                    Ok(fault) => NnError::Refused { model: name.to_owned(), fault: Box::new(fault) },
-                    Err(error) => refuse(format!("{error:#}")),
-                })?;
+        let planned = catch_unwind(AssertUnwindSafe(|| plan(&team)))
+            .map_err(|_| refuse("the importer gave up on a malformed graph".to_owned()))?
+            .map_err(|error| match error.downcast::<check::Fault>() {
+                Ok(fault) => NnError::Refused { model: name.to_owned(), fault: Box::new(fault) },
+                Err(error) => refuse(format!("{error:#}")),
+            })?;
         if !planned.float_nodes.is_empty() {
             log::info!("model {name}: computed in float: {}", planned.float_nodes.join(", "));
         }
@@ -394,6 +419,18 @@ pub(super) fn importer() -> tract_onnx::Onnx {
     importer
 }
 
+/// The file's graph, checked and in the form that the engine takes, and its outputs' names.
+fn read(importer: &tract_onnx::Onnx, mut onnx: &[u8], input_shape: &[usize]) -> TractResult<(ModelProto, Vec<String>)> {
+    check::bytes(onnx)?;
+    let mut proto: ModelProto = importer.proto_model_for_read(&mut onnx)?;
+    check::model(&proto, input_shape, |operator| importer.op_register.0.contains_key(operator))?;
+    dialect::settle(&mut proto)?;
+    let graph = proto.graph.as_ref().ok_or_else(|| format_err!("the file holds no graph"))?;
+    let output_names: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
+    ensure!(!output_names.is_empty(), "the graph has no output");
+    Ok((proto, output_names))
+}
+
 /// A graph imported, fused and optimised.
 struct Planned {
     plan: Arc<TypedSimplePlan>,
@@ -419,22 +456,17 @@ impl Fusing {
 
 impl Planned {
     fn new(
-        mut onnx: &[u8],
+        onnx: &[u8],
         input_shape: &[usize],
         isa: Isa,
         team: &Arc<Team>,
         pixels: Option<&PixelTable>,
     ) -> TractResult<Planned> {
-        check::bytes(onnx)?;
         let mut importer = importer();
-        let mut proto: ModelProto = importer.proto_model_for_read(&mut onnx)?;
-        check::model(&proto, input_shape, |operator| importer.op_register.0.contains_key(operator))?;
+        let (mut proto, output_names) = read(&importer, onnx, input_shape)?;
         // Only now: a file cannot name operators of ours.
         operator::register(&mut importer);
-        dialect::settle(&mut proto)?;
         let graph = proto.graph.as_mut().ok_or_else(|| format_err!("the file holds no graph"))?;
-        let output_names: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
-        ensure!(!output_names.is_empty(), "the graph has no output");
 
         let Some(fused) = qdq::fuse(graph) else {
             return Planned::of(&importer, &proto, Fusing::none(), output_names, input_shape, isa, team);
@@ -463,6 +495,16 @@ impl Planned {
         })
     }
 
+    /// Nothing of ours but PRelu.
+    fn yardstick(onnx: &[u8], input_shape: &[usize]) -> TractResult<Planned> {
+        let importer = importer();
+        let (proto, output_names) = read(&importer, onnx, input_shape)?;
+        let graph = proto.graph.as_ref().ok_or_else(|| format_err!("the file holds no graph"))?;
+        let mut model = importer.model_for_proto_model(&proto)?.with_input_fact(0, f32::fact(input_shape).into())?;
+        check::sizes(&mut model, graph, input_shape)?;
+        Planned::optimised(model.into_typed()?, Fusing::none(), output_names)
+    }
+
     /// Imports and optimises a graph, fused or as it stands in the file.
     fn of(
         importer: &tract_onnx::Onnx,
@@ -473,19 +515,23 @@ impl Planned {
         isa: Isa,
         team: &Arc<Team>,
     ) -> TractResult<Planned> {
-        let Fusing { steps, entry, float_nodes } = fusing;
-        let precision = if steps.is_empty() { Precision::Float } else { Precision::Int8 };
         let mut model = importer.model_for_proto_model(proto)?;
         let graph = proto.graph.as_ref().ok_or_else(|| format_err!("the file holds no graph"))?;
         ensure!(model.inputs.len() == 1, "the graph has {} inputs, one is expected", model.inputs.len());
-        operator::bind(&mut model, &steps, isa, team);
-        let fact = match &entry {
+        operator::bind(&mut model, &fusing.steps, isa, team);
+        let fact = match &fusing.entry {
             Entry::Float => f32::fact(input_shape),
             Entry::Bytes { .. } => u8::fact(pixels_shape(input_shape)),
         };
         let mut model = model.with_input_fact(0, fact.into())?;
         check::sizes(&mut model, graph, input_shape)?;
-        let model = float::rewrite(model.into_typed()?, isa)?.into_optimized()?;
+        Planned::optimised(float::rewrite(model.into_typed()?, isa)?, fusing, output_names)
+    }
+
+    fn optimised(model: TypedModel, fusing: Fusing, output_names: Vec<String>) -> TractResult<Planned> {
+        let Fusing { steps, entry, float_nodes } = fusing;
+        let precision = if steps.is_empty() { Precision::Float } else { Precision::Int8 };
+        let model = model.into_optimized()?;
         for (name, outlet) in output_names.iter().zip(&model.outputs) {
             let fact = model.outlet_fact(*outlet)?;
             ensure!(fact.datum_type == f32::datum_type(), "output {name} is {:?}, f32 is expected", fact.datum_type);

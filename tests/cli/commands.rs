@@ -197,6 +197,8 @@ fn bench_reports_every_stage() {
     assert!(report["frames_per_s"].as_f64().unwrap() > 0.0 && report["rss_mb"].as_f64().unwrap() > 1.0);
     assert_eq!(report["isa"], doorward::nn::Isa::best().name());
     assert_eq!(report["threads"], 1);
+    assert_eq!(report["machine"]["architecture"], std::env::consts::ARCH);
+    assert!(report["machine"]["cores"].as_u64().unwrap() >= 1, "{report}");
     assert!(report.get("profile").is_none(), "only when asked for: {report}");
 }
 

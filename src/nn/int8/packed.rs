@@ -124,6 +124,9 @@ pub struct PackedDense {
     /// these inputs have magnitudes of 255 together at most, for each lane, so that four products fit 16 bits.
     #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "no other processor has a symmetric family"))]
     pub small: Vec<bool>,
+    /// For symmetric families, panel by panel: the eights of inputs by number, the small ones first ([`Panel::narrow`] of them).
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "no other processor goes by it"))]
+    pub order: Vec<u32>,
     /// The panels from the first channel to the last.
     pub panels: Vec<Panel>,
     /// Constants of every lane.
@@ -139,7 +142,8 @@ pub struct Panel {
     pub width: usize,
     /// Where its weights start, in bytes.
     pub offset: usize,
-    /// For layouts by need: how many steps, from the first on, have byte weights.
+    /// For layouts by need: how many steps, from the first on, have byte weights. For symmetric families: how many eights of
+    /// inputs, from the first in [`PackedDense::order`] on, are small.
     pub narrow: usize,
 }
 
@@ -190,12 +194,20 @@ impl PackedDense {
             .collect();
         let constants = Constants::new(epilogue, biases, start, &lanes);
         let small = if layout.symmetric { small_groups(&packed, &panels, steps * layout.step) } else { Vec::new() };
+        let groups = (steps * layout.step).div_ceil(8);
+        let mut order = Vec::with_capacity(small.len());
+        for (panel, small) in panels.iter_mut().zip(small.chunks_exact(groups.max(1))) {
+            let (narrow, wide): (Vec<u32>, Vec<u32>) = (0..groups as u32).partition(|&group| small[group as usize]);
+            panel.narrow = narrow.len();
+            order.extend(narrow.into_iter().chain(wide));
+        }
         let mut packed = PackedDense {
             steps,
             depth: steps * layout.step,
             weights: packed,
             inputs: Vec::new(),
             small,
+            order,
             panels,
             constants,
         };

@@ -81,7 +81,7 @@ impl Kernel for Neon {
 
     fn dense(&self, packed: &PackedDense, mut rows: DenseRows<'_>) {
         rows.check(packed);
-        assert_eq!(packed.small.len(), packed.panels.len() * groups(packed), "every group is known to be small or not");
+        assert_eq!(packed.order.len(), packed.panels.len() * groups(packed), "every group has its turn");
         // SAFETY: `check` holds.
         unsafe {
             match kind(&packed.constants) {
@@ -110,14 +110,16 @@ impl Kernel for Neon {
 }
 
 /// # Safety
-/// `DenseRows::check` holds; `KIND` is `kind` of the constants; there is a `small` for every group of every panel.
+/// `DenseRows::check` holds; `KIND` is `kind` of the constants; `packed.order` has every group of every panel.
 #[inline(always)]
 unsafe fn dense<const KIND: u8>(packed: &PackedDense, rows: &mut DenseRows<'_>) {
     // SAFETY: `check` holds for each of the rows, and `tiles` lays their inputs down as `tile` reads them.
     unsafe {
         tiles::<Pairs>(packed, rows, ROWS, |cut, rows| match cut.count {
-            3.. => tile::<2, KIND>(packed, cut, rows),
-            _ => tile::<1, KIND>(packed, cut, rows),
+            4 => tile::<2, 4, KIND>(packed, cut, rows),
+            3 => tile::<2, 3, KIND>(packed, cut, rows),
+            2 => tile::<1, 2, KIND>(packed, cut, rows),
+            _ => tile::<1, 1, KIND>(packed, cut, rows),
         });
     }
 }
@@ -183,16 +185,15 @@ fn add_fours(sums: [int32x4_t; 2], x: [[int8x16_t; 2]; 2], w: [int8x16_t; 2]) ->
     [a, b]
 }
 
-/// One group of a tile of `count` rows: `add` for every two rows and every vector of sums. Where the last row has no second, it is its
-/// own, and the result is not read.
+/// One group of a tile of `COUNT` rows: `add` for every two rows and every vector of sums. Where the last row has no second, it
+/// is its own, and the result is not read.
 ///
 /// # Safety
-/// There is a unit for every row from `input` on, and a group of weights from `weights` on; `count` is `2 * R` or one less.
+/// There is a unit for every row from `input` on, and a group of weights from `weights` on; `COUNT` is `2 * R` or one less.
 #[inline(always)]
-unsafe fn step<const R: usize>(
+unsafe fn step<const R: usize, const COUNT: usize>(
     mut sums: [[[int32x4_t; 2]; 4]; R],
     input: *const i8,
-    count: usize,
     weights: *const i8,
     add: impl Fn([int32x4_t; 2], [[int8x16_t; 2]; 2], [int8x16_t; 2]) -> [int32x4_t; 2],
 ) -> [[[int32x4_t; 2]; 4]; R] {
@@ -201,7 +202,7 @@ unsafe fn step<const R: usize>(
         let mut x = [[[vdupq_n_s8(0); 2]; 2]; R];
         for r in 0..R {
             let first = input.add(Pairs::BYTES * 2 * r);
-            let second = input.add(Pairs::BYTES * (2 * r + 1).min(count - 1));
+            let second = input.add(Pairs::BYTES * (2 * r + 1).min(COUNT - 1));
             x[r] = [[vld1q_s8(first), vld1q_s8(first.add(16))], [vld1q_s8(second), vld1q_s8(second.add(16))]];
         }
         for p in 0..4 {
@@ -215,24 +216,27 @@ unsafe fn step<const R: usize>(
     sums
 }
 
-/// Tiles of `2 * R` rows, or one less, times one panel.
+/// Tiles of `COUNT` rows, which is `2 * R` or one less, times one panel.
 ///
 /// # Safety
 /// `DenseRows::check` holds; `cut` is by `tiles`, in units of `Pairs`, with so many rows; `KIND` is `kind` of the constants;
-/// there is a `small` for every group of every panel.
+/// `packed.order` has every group of every panel.
 #[inline(never)]
-unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tiles, rows: &mut DenseRows<'_>) {
+unsafe fn tile<const R: usize, const COUNT: usize, const KIND: u8>(
+    packed: &PackedDense,
+    cut: &Tiles,
+    rows: &mut DenseRows<'_>,
+) {
     let constants = &packed.constants;
     let panel = &packed.panels[cut.panel];
     let lane = panel.first;
+    let second = |r: usize| (2 * r + 1).min(COUNT - 1);
     let groups = groups(packed);
-    let count = cut.count;
-    let second = |r: usize| (2 * r + 1).min(count - 1);
-    // SAFETY: a panel holds `groups` groups of weights from its offset on; the inputs are whole units; constants have a
-    // value for every lane.
+    let (small, others) = packed.order[cut.panel * groups..][..groups].split_at(panel.narrow);
+    // SAFETY: a panel holds `groups` groups of weights from its offset on, and `order` has their numbers; the inputs are whole
+    // units; constants have a value for every lane.
     unsafe {
         let start: [_; 4] = std::array::from_fn(|p| vld1q_s32(constants.start.as_ptr().add(lane + 4 * p)));
-        let small = &packed.small.get_unchecked(cut.panel * groups..).get_unchecked(..groups);
         let finish = Finish::<4, KIND>::new(constants, lane, rows.bias);
         let (range, stride) = (constants.range, rows.output_stride);
         let residual = rows.residual.map_or(std::ptr::null(), <[u8]>::as_ptr);
@@ -240,28 +244,31 @@ unsafe fn tile<const R: usize, const KIND: u8>(packed: &PackedDense, cut: &Tiles
             Output::Int8(bytes) => (bytes.as_mut_ptr(), std::ptr::null_mut()),
             Output::Float(floats) => (std::ptr::null_mut(), floats.as_mut_ptr()),
         };
+        let weights = packed.weights.as_ptr().add(panel.offset);
         for number in 0..cut.tiles {
-            let mut weights = packed.weights.as_ptr().add(panel.offset);
-            let mut input = cut.input.add(number * cut.tile_len);
+            let input = cut.input.add(number * cut.tile_len);
             let mut sums = [start.map(|start| [start; 2]); R];
-            let mut group = 0;
             // Two loops, not one with a choice in it, which would cost moves from register to register.
-            while group < groups {
-                while group < groups && *small.get_unchecked(group) {
-                    sums = step(sums, input, count, weights, add_fours);
-                    input = input.add(Pairs::BYTES * count);
-                    weights = weights.add(GROUP);
-                    group += 1;
-                }
-                while group < groups && !*small.get_unchecked(group) {
-                    sums = step(sums, input, count, weights, add_pairs);
-                    input = input.add(Pairs::BYTES * count);
-                    weights = weights.add(GROUP);
-                    group += 1;
-                }
+            for &group in small {
+                let group = group as usize;
+                sums = step::<R, COUNT>(
+                    sums,
+                    input.add(Pairs::BYTES * COUNT * group),
+                    weights.add(GROUP * group),
+                    add_fours,
+                );
+            }
+            for &group in others {
+                let group = group as usize;
+                sums = step::<R, COUNT>(
+                    sums,
+                    input.add(Pairs::BYTES * COUNT * group),
+                    weights.add(GROUP * group),
+                    add_pairs,
+                );
             }
 
-            let place = (cut.first + number * count) * stride + lane;
+            let place = (cut.first + number * COUNT) * stride + lane;
             // Not a loop, so that no sum goes through memory.
             store_pair(&finish, sums[0], residual, (bytes, floats), range, [place, place + second(0) * stride]);
             if R == 2 {
