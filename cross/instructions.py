@@ -2,7 +2,7 @@
 """Counts the instructions of one inference on emulated ARM processors, and holds them against the budget.
 
     cross/setup.sh && source its env.sh
-    cargo build --profile dist --target aarch64-unknown-linux-gnu --example infer     # or cross/build.sh
+    cargo build --release --target aarch64-unknown-linux-gnu --example infer     # or cross/build.sh
     cross/instructions.py                     a table
     cross/instructions.py --markdown          the same for docs/performance.md
     cross/instructions.py --check             exit code 1 if a count is not the stored one, a wrong kernel ran or a bar is missed
@@ -104,7 +104,7 @@ def main() -> int:
     try:
         counts = {p.name: count_all(p, options) for p in PROCESSORS if binary(p, options)}
         if not counts:
-            raise Trouble("there is no binary: build the example `infer` for aarch64-unknown-linux-gnu with the profile dist, or name it by --infer")
+            raise Trouble("there is no binary: build the example `infer` for aarch64-unknown-linux-gnu in release mode, or name it by --infer")
         if options.functions is not None:
             return functions(counts, options)
         print(markdown(counts) if options.markdown else table(counts))
@@ -122,7 +122,7 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--infer", action="append", default=[], metavar="TARGET=FILE",
-                        help="the example `infer` for a target (default: target/TARGET/dist/examples/infer)")
+                        help="the example `infer` for a target (default: target/TARGET/release/examples/infer)")
     parser.add_argument("--processor", action="append", choices=[p.name for p in PROCESSORS], help="only this one; may be repeated")
     parser.add_argument("--qemu", default=os.environ.get("DOORWARD_COUNTING_QEMU"), metavar="FOLDER",
                         help="where qemu-aarch64 and qemu-arm are that take plugins, QEMU 7.2 to 8.2 (default: $DOORWARD_COUNTING_QEMU, else PATH)")
@@ -145,7 +145,7 @@ def binary(processor: Processor, options: argparse.Namespace) -> pathlib.Path | 
             raise Trouble(f"--infer {processor.target}={file}: there is no such file")
         return file
     folder = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
-    file = folder / processor.target / "dist/examples/infer"
+    file = folder / processor.target / "release/examples/infer"
     return file if file.is_file() else None
 
 

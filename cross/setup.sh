@@ -230,7 +230,7 @@ can_count() {
     printf 'int main(void) { return 0; }\n' > "$work/nothing.c"
     aarch64-linux-gnu-gcc -o "$work/nothing" "$work/nothing.c"
     LD_LIBRARY_PATH=$dir/qemu/usr/lib/x86_64-linux-gnu "$1" -L /usr/aarch64-linux-gnu -plugin "$dir/libicount.so,out=$work/count" "$work/nothing" > /dev/null 2>&1 &&
-        grep -q '^insns_total' "$work/count"
+        grep -q '^writes' "$work/count"
 }
 
 # --- env.sh -----------------------------------------------------------------------------------------------------------
