@@ -5,6 +5,7 @@ mod annotation;
 mod batch;
 mod bench;
 mod calibrate;
+mod completions;
 mod compute;
 mod demo;
 mod detect;
@@ -17,6 +18,7 @@ mod exit;
 mod gallery;
 mod identify;
 mod import;
+mod man;
 mod models;
 mod place;
 mod printer;
@@ -77,6 +79,9 @@ enum Command {
     Calibrate(calibrate::Calibrate),
     Doctor(doctor::Doctor),
     Models(models::Models),
+    Completions(completions::Completions),
+    #[command(hide = true)]
+    Man(man::Man),
 }
 
 impl Cli {
@@ -105,6 +110,8 @@ impl Cli {
             Command::Calibrate(c) => c.run(models),
             Command::Doctor(c) => c.run(models),
             Command::Models(c) => c.run(models),
+            Command::Completions(c) => c.run(),
+            Command::Man(c) => c.run(),
         }
     }
 }
