@@ -20,7 +20,7 @@ fn every_shipped_configuration_loads() {
             found += 1;
         }
     }
-    assert!(found >= 5, "{found} configurations found");
+    assert!(found >= 8, "{found} configurations found");
 }
 
 #[test]
@@ -36,6 +36,19 @@ fn shipped_configurations_mean_what_their_names_say() {
     let sface = shipped("sface.toml");
     assert_eq!(sface.recogniser.model, RecogniserChoice::Profile("sface".into()));
     assert!(sface.models_dir.is_some_and(|dir| dir.is_absolute()));
+}
+
+#[test]
+fn the_boards_configurations_are_for_the_service_and_name_what_suits_the_board() {
+    for (name, threads, working_size_px) in
+        [("raspberry-pi-4.toml", 2, 320), ("raspberry-pi-5.toml", 1, 480), ("jetson.toml", 2, 320)]
+    {
+        let board = shipped(name);
+        assert_eq!(board.engine, EngineSettings { choice: EngineChoice::Int8, threads }, "{name}");
+        assert_eq!(board.detector.working_size_px, working_size_px, "{name}");
+        assert_eq!(board.gallery_dir.as_deref(), Some(Path::new("/var/lib/doorward")), "{name}: the service's own");
+        assert!(matches!(board.source.kind, SourceKind::Camera(_)), "{name}");
+    }
 }
 
 #[test]

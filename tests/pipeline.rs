@@ -26,7 +26,7 @@ use doorward::{
     embed::{EmbedError, FaceEmbedder},
     emit::{EmitError, EventSink},
     gallery::{Gallery, NewSubject, NewTemplate, Snapshot},
-    pipeline::{Outcome, Pipeline, PipelineError},
+    pipeline::{Health, Observer, Outcome, Pipeline, PipelineError},
 };
 use image::RgbImage;
 
@@ -256,6 +256,7 @@ impl Rig {
             },
             sinks: Box::new(move || Ok(vec![Box::new(notebook)])),
             witness: None,
+            observer: None,
             clock: self.clock,
             supervision: SupervisionSettings {
                 min_backoff: Duration::from_millis(10),
@@ -272,18 +273,9 @@ impl Rig {
     fn start(self) -> (Sender<()>, Receiver<Outcome>) {
         let (ask, asked) = unbounded();
         let (done, outcome) = unbounded();
-        let pipeline = Portable(self);
+        let pipeline = self.pipeline();
         thread::spawn(move || done.send(pipeline.run(&asked)).expect("the test waits for the outcome"));
         (ask, outcome)
-    }
-}
-
-/// A rig is sent before its pipeline, whose refresh stays on the supervising thread, is made.
-struct Portable(Rig);
-
-impl Portable {
-    fn run(self, asked: &Receiver<()>) -> Outcome {
-        self.0.pipeline().run(asked)
     }
 }
 
@@ -461,9 +453,8 @@ fn a_stop_wakes_a_source_that_waits_to_be_opened_again() {
     let (ask, asked) = unbounded();
     let (done, outcome) = unbounded();
     let seen = opened.clone();
-    let rig = Portable(pipeline_rig);
     thread::spawn(move || {
-        let mut pipeline = { rig }.0.pipeline();
+        let mut pipeline = pipeline_rig.pipeline();
         pipeline.supervision =
             SupervisionSettings { min_backoff: Duration::from_secs(600), max_backoff: Duration::from_secs(600) };
         pipeline.source = Box::new(move |_| {
@@ -588,4 +579,121 @@ fn an_enrolment_counts_while_the_door_is_guarded() {
     ask.send(()).unwrap();
     outcome.recv_timeout(Duration::from_secs(20)).expect("the pipeline never ended").result.unwrap();
     assert_eq!(events.lock().unwrap()[0].decision, Decision::Denied(DenyReason::GalleryEmpty));
+}
+
+/// What an observer was shown.
+#[derive(Clone, Default)]
+struct Diary(Arc<Mutex<Vec<Health>>>);
+
+impl Diary {
+    fn observer(&self) -> Option<Observer> {
+        let pages = self.0.clone();
+        let look = Box::new(move |health: &Health| pages.lock().unwrap().push(health.clone()));
+        Some(Observer { every: Duration::from_millis(10), look })
+    }
+
+    /// The first page like this, once it is written.
+    fn wait_for(&self, what: &str, like: impl Fn(&Health) -> bool) -> Health {
+        let started = Instant::now();
+        loop {
+            if let Some(health) = self.0.lock().unwrap().iter().find(|health| like(health)) {
+                return health.clone();
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "never seen: {what}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn observed(mut pipeline: Pipeline) -> (Diary, Sender<()>, Receiver<Outcome>) {
+    let diary = Diary::default();
+    pipeline.observer = diary.observer();
+    let (ask, asked) = unbounded();
+    let (done, outcome) = unbounded();
+    thread::spawn(move || done.send(pipeline.run(&asked)).expect("the test waits for the outcome"));
+    (diary, ask, outcome)
+}
+
+#[test]
+fn the_health_shows_what_is_built_what_waits_and_the_end() {
+    let mut rig = Rig::new(vec![Step::Frame, Step::Frame, Step::Frame, Step::Wait]);
+    rig.embedder.takes = Duration::from_millis(300);
+    let (diary, ask, outcome) = observed(rig.pipeline());
+    let waiting = diary.wait_for("a face in the recogniser", |h| h.tally.sightings > h.tally.judged);
+    assert!(waiting.built && !waiting.stopping && waiting.trouble.is_none(), "{waiting:?}");
+    assert_eq!(waiting.subjects, 1);
+    let done = diary.wait_for("every frame through", |h| h.tally.emitted == 3);
+    assert_eq!((done.tally.searched, done.tally.sightings, done.stopping), (3, 3, false));
+    ask.send(()).unwrap();
+    diary.wait_for("the end", |h| h.stopping);
+    let tally = outcome.recv_timeout(Duration::from_secs(20)).unwrap().tally;
+    assert_eq!((tally.sightings, tally.judged), (3, 3));
+}
+
+#[test]
+fn the_health_names_the_sources_trouble_until_a_frame_comes() {
+    let mut pipeline = Rig::new(vec![Step::Frame, Step::Frame, Step::Wait]).pipeline();
+    let mut open = std::mem::replace(&mut pipeline.source, Box::new(|_| unreachable!()));
+    let mut failures = 3;
+    pipeline.source = Box::new(move |stop| {
+        if failures > 0 {
+            failures -= 1;
+            return Err(CaptureError::Ended { place: "script".into(), how: "not plugged in".into() });
+        }
+        open(stop)
+    });
+    pipeline.supervision.min_backoff = Duration::from_millis(50);
+    let (diary, ask, outcome) = observed(pipeline);
+    let trouble = diary.wait_for("the trouble", |h| h.trouble.is_some());
+    assert!(trouble.trouble.unwrap().contains("not plugged in"));
+    assert_eq!(trouble.tally.captured, 0);
+    let over = diary.wait_for("a frame", |h| h.tally.captured == 2);
+    assert_eq!(over.trouble, None);
+    ask.send(()).unwrap();
+    outcome.recv_timeout(Duration::from_secs(20)).unwrap().result.unwrap();
+}
+
+#[test]
+fn a_frame_that_the_detector_cannot_search_is_no_progress() {
+    struct Blind;
+    impl FaceDetector for Blind {
+        fn name(&self) -> &str {
+            "blind"
+        }
+        fn detect(&mut self, _: &RgbImage) -> Result<Vec<Detection>, DetectError> {
+            let store = doorward::models::ModelStore::open(std::path::Path::new("/nonexistent"));
+            Err(store.expect_err("there is no such folder").into())
+        }
+    }
+    let mut pipeline = Rig::new(frames(5)).pipeline();
+    pipeline.detector = Box::new(|| Ok(Box::new(Blind)));
+    let Outcome { tally, result } = pipeline.run(&never_asked().1);
+    result.unwrap();
+    assert_eq!((tally.seen, tally.searched, tally.failed), (5, 0, 5));
+}
+
+#[test]
+fn a_gallery_that_takes_long_to_read_holds_up_neither_the_door_nor_the_observer_nor_the_end() {
+    let mut rig = Rig::new(frames(100_000));
+    rig.every = Duration::from_millis(5);
+    let reading = Arc::new(AtomicBool::new(false));
+    let mut pipeline = rig.pipeline();
+    let begun = reading.clone();
+    pipeline.refresh = Some(Box::new(move || {
+        begun.store(true, Ordering::SeqCst);
+        thread::sleep(Duration::from_secs(30));
+        None
+    }));
+    let (diary, ask, outcome) = observed(pipeline);
+    let started = Instant::now();
+    while !reading.load(Ordering::SeqCst) {
+        assert!(started.elapsed() < Duration::from_secs(20), "nobody asked for a newer snapshot");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let seen = diary.0.lock().unwrap().last().unwrap().tally.searched;
+    diary.wait_for("frames meanwhile", |h| h.tally.searched > seen + 10);
+    let asked = Instant::now();
+    ask.send(()).unwrap();
+    outcome.recv_timeout(Duration::from_secs(20)).expect("the pipeline never ended").result.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
 }

@@ -180,6 +180,7 @@ impl Demo {
                     log::error!("{e}");
                 }
             })),
+            observer: None,
             clock,
             supervision: SupervisionSettings::default(),
         })

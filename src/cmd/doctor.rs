@@ -46,6 +46,8 @@ struct Findings {
     models: Vec<Check>,
     /// Null when none is named and nobody was ever enrolled.
     gallery: Option<GalleryFound>,
+    /// What is not as good as it could be, and no fault.
+    remarks: Vec<String>,
 }
 
 /// What the processor is, and the families of kernels it can run, the slowest first.
@@ -107,6 +109,7 @@ impl Doctor {
             recogniser: Network::of(try_recogniser(&engine)),
             models: engine.store.verify().into_iter().map(Check::of).collect(),
             gallery: self.look_at_gallery(&engine)?,
+            remarks: engine.remark_on_kernels().into_iter().collect(),
         };
         findings.ok = findings.faults().is_empty();
         Printer::new(self.json).result(&findings, || describe(&findings))?;
@@ -208,6 +211,9 @@ fn describe(found: &Findings) -> String {
             )
         }
     };
+    for remark in &found.remarks {
+        text += &format!("remark      {remark}\n");
+    }
     for fault in found.faults() {
         text += &format!("\n{fault}\n");
     }

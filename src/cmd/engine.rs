@@ -1,4 +1,4 @@
-use std::{path::Path, path::PathBuf, sync::Arc};
+use std::{env::consts, path::Path, path::PathBuf, sync::Arc};
 
 use clap::Args;
 
@@ -18,6 +18,7 @@ use crate::{
     eval::Stages,
     gallery::Snapshot,
     models::{Comparison, ModelCard, ModelStore, Precision, Role},
+    nn::{ISA_VARIABLE, Isa},
 };
 
 /// How faces are found and compared, for commands without a service.
@@ -248,6 +249,25 @@ impl Engine {
                 )
             }
         })
+    }
+
+    /// What there is to say of the kernels that compute, where they are the slow ones.
+    pub(super) fn remark_on_kernels(&self) -> Option<String> {
+        let (isa, best) = (self.store.engine().isa, Isa::best());
+        match isa {
+            Isa::Portable if best == Isa::Portable => {
+                let fast: Vec<_> = Isa::ALL.iter().filter(|isa| **isa != Isa::Portable).map(|isa| isa.name()).collect();
+                Some(format!(
+                    "this processor ({}) can run none of the fast kernels ({}): the portable kernels compute, which take many times as long",
+                    consts::ARCH,
+                    fast.join(", ")
+                ))
+            }
+            Isa::Portable => Some(format!(
+                "{ISA_VARIABLE} holds doorward to the portable kernels, which take many times as long as {best}, the best here"
+            )),
+            _ => None,
+        }
     }
 
     /// The identity that the recogniser's embeddings carry.

@@ -16,8 +16,10 @@ mod enrol;
 mod eval;
 mod exit;
 mod gallery;
+mod herald;
 mod identify;
 mod import;
+mod journal;
 mod man;
 mod models;
 mod place;
@@ -25,6 +27,7 @@ mod printer;
 mod progress;
 mod run;
 mod scene;
+mod service;
 mod survey;
 mod text_events;
 mod verify;
@@ -34,6 +37,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand};
 
 pub use exit::{Exit, Failure};
+pub use journal::Log;
 
 /// Face recognition at the door, on the board beside it.
 ///

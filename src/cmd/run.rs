@@ -18,6 +18,7 @@ use super::{
     compute::ComputeArgs,
     engine::{Engine, SearchPoint},
     place::{GalleryPlace, credentials_dir},
+    service,
 };
 use crate::{
     capture,
@@ -69,6 +70,9 @@ impl Run {
             log::warn!("gallery {}: nobody is enrolled for {model}; every face will be denied", dir.display());
         }
         engine.warn_of_other_models(&dir, &snapshot)?;
+        if let Some(remark) = engine.remark_on_kernels() {
+            log::warn!("{remark}");
+        }
         let subjects = snapshot.subjects().len();
         log::info!("{subjects} subjects; {}", point.describe(subjects));
         point.warn_if_beyond(subjects);
@@ -100,6 +104,7 @@ fn pipeline(config: &Config, engine: &Engine, snapshot: Arc<Snapshot>, refresh: 
         demands: engine.demands()?,
         sinks: Box::new(move || sinks(&output)),
         witness: None,
+        observer: service::observer(),
         clock,
         supervision: config.supervision,
     })

@@ -30,6 +30,7 @@ impl CaptureStage {
                 Err(e) => {
                     let pause = self.backoff.pause();
                     log::warn!("{e}; opening it again in {} ms", pause.as_millis());
+                    self.counters.set_trouble(Some(e.to_string()));
                     if self.stop.wait(pause) {
                         return Ok(());
                     }
@@ -49,6 +50,7 @@ impl CaptureStage {
                 return Ok(());
             };
             self.backoff.reset();
+            self.counters.set_trouble(None);
             let taken = match source.pacing() {
                 Pacing::Live => self.slot.replace(frame),
                 Pacing::OnDemand => self.slot.hand_over(frame).map(|()| false),

@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// What the stages have done so far. Written by one stage each, read by anyone.
 #[derive(Debug, Default)]
@@ -8,14 +11,20 @@ pub struct Counters {
     pub(super) reopened: AtomicU64,
     pub(super) replaced: AtomicU64,
     pub(super) seen: AtomicU64,
+    pub(super) searched: AtomicU64,
     pub(super) faces: AtomicU64,
     pub(super) too_small: AtomicU64,
     pub(super) refused: AtomicU64,
+    pub(super) sightings: AtomicU64,
+    pub(super) judged: AtomicU64,
     pub(super) probes: AtomicU64,
     pub(super) granted: AtomicU64,
     pub(super) denied: AtomicU64,
     pub(super) emitted: AtomicU64,
     pub(super) failed: AtomicU64,
+    /// Stages whose models or sinks are there.
+    pub(super) built: AtomicU64,
+    trouble: Mutex<Option<String>>,
 }
 
 pub(super) fn count(counter: &AtomicU64, n: u64) {
@@ -36,12 +45,18 @@ pub struct Tally {
     pub replaced: u64,
     /// Frames in which faces were looked for.
     pub seen: u64,
+    /// Those of them that the detector could search, and whose faces were handed on.
+    pub searched: u64,
     /// Faces found in them.
     pub faces: u64,
     /// Faces too small to belong to somebody at the door: counted, not decided on.
     pub too_small: u64,
     /// Faces denied for another part of their quality, without being compared.
     pub refused: u64,
+    /// Frames with faces, offered to the recogniser.
+    pub sightings: u64,
+    /// Those of them that it has done with.
+    pub judged: u64,
     /// Faces compared with the gallery.
     pub probes: u64,
     /// Events that grant.
@@ -64,14 +79,26 @@ impl Counters {
             reopened: get(&self.reopened),
             replaced: get(&self.replaced),
             seen: get(&self.seen),
+            searched: get(&self.searched),
             faces: get(&self.faces),
             too_small: get(&self.too_small),
             refused: get(&self.refused),
+            sightings: get(&self.sightings),
+            judged: get(&self.judged),
             probes: get(&self.probes),
             granted: get(&self.granted),
             denied: get(&self.denied),
             emitted: get(&self.emitted),
             failed: get(&self.failed),
         }
+    }
+    /// The source gives no frames, for this reason; `None`: it does again.
+    pub(super) fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Why the source gives no frames, if it is known not to.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -31,6 +31,7 @@ pub(super) struct EmitStage {
 
 impl EmitStage {
     pub(super) fn run(self, sinks: &mut [Box<dyn EventSink>]) -> Result<(), PipelineError> {
+        count(&self.counters.built, 1);
         let mut give_up = None;
         while let Ok(event) = self.events.recv() {
             for sink in sinks.iter_mut() {

@@ -3,7 +3,8 @@
 //! ```text
 //! capture --(slot, the newest wins)--> see --(rendezvous)--> recognise --(64)--> emit
 //! ```
-//! The thread that calls [`Pipeline::run`] supervises. Stopping is dropping the capture's token:
+//! The thread that calls [`Pipeline::run`] supervises and shows the health to an [`Observer`]; another
+//! keeps the [`Roster`] up to date. Stopping is dropping the capture's token:
 //! each stage ends when its input closes, and everything in flight is still decided and emitted.
 //! An `Err` of the source is retried inside its thread. A panic is a bug: the rest drains, and
 //! `run` names the stage.
@@ -13,13 +14,15 @@ mod capture_stage;
 mod counters;
 mod emit_stage;
 mod error;
+mod health;
 mod recognise_stage;
 mod roster;
+mod roster_stage;
 mod see_stage;
 mod slot;
 mod supervisor;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use crossbeam_channel::{Receiver, bounded};
 
@@ -29,10 +32,16 @@ use self::{
     counters::Counters,
     emit_stage::EmitStage,
     recognise_stage::{Doorplate, RecogniseStage},
+    roster_stage::RosterStage,
     see_stage::SeeStage,
     supervisor::Supervisor,
 };
-pub use self::{counters::Tally, error::PipelineError, roster::Roster};
+pub use self::{
+    counters::Tally,
+    error::PipelineError,
+    health::{Health, Observer},
+    roster::Roster,
+};
 use crate::{
     capture::{CaptureError, FrameSource, Reader, StopSignal, stop_token},
     config::{QualityLimits, SupervisionSettings},
@@ -48,6 +57,9 @@ use crate::{
 /// pressure reaches the slot: stale frames are replaced, never queued.
 const EVENT_QUEUE: usize = 64;
 
+/// Stages that have something to build before they work: emit, recognise, see.
+const BUILT_STAGES: u64 = 3;
+
 /// Opens the source; called again after each error. Runs on the capture thread.
 pub type SourceFactory = Box<dyn FnMut(StopSignal) -> Result<Box<dyn FrameSource>, CaptureError> + Send>;
 /// Builds the detector on the thread that uses it (rustface's is not `Send`).
@@ -58,8 +70,8 @@ pub type EmbedderFactory = Box<dyn FnOnce() -> Result<Box<dyn FaceEmbedder>, Emb
 pub type SinkFactory = Box<dyn FnOnce() -> Result<Vec<Box<dyn EventSink>>, EmitError> + Send>;
 /// Sees each frame with faces together with the events made from it.
 pub type Witness = Box<dyn FnMut(&Frame, &[AccessEvent]) + Send>;
-/// Asked once a second for a newer snapshot. Runs on the supervising thread.
-pub type Refresh = Box<dyn FnMut() -> Option<Arc<Snapshot>>>;
+/// Asked once a second for a newer snapshot, on a thread of its own.
+pub type Refresh = Box<dyn FnMut() -> Option<Arc<Snapshot>> + Send>;
 
 /// Everything a pipeline is made of; every device, clock and sink is passed in.
 pub struct Pipeline {
@@ -89,6 +101,8 @@ pub struct Pipeline {
     pub sinks: SinkFactory,
     /// Sees what was decided.
     pub witness: Option<Witness>,
+    /// Watches over it from outside.
+    pub observer: Option<Observer>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// How errors of the source are met.
@@ -106,10 +120,11 @@ pub struct Outcome {
 
 impl Pipeline {
     /// Runs until the source ends, a message comes on `stop_requests`, or a stage fails; then
-    /// drains. A source that is stuck is left behind after half a second.
+    /// drains. A source that is stuck, or a refresh under way, is left behind after half a second.
     pub fn run(self, stop_requests: &Receiver<()>) -> Outcome {
         let counters = Arc::new(Counters::default());
         let (token, stop) = stop_token();
+        let gallery_stop = stop.clone();
         let (calm, hurry) = stop_token();
         let (slot_in, slot_out, closer) = slot::slot();
         let (sightings_in, sightings_out) = bounded(0);
@@ -145,10 +160,20 @@ impl Pipeline {
         supervisor.start("recognise", move || recognise.run(embedder()?.as_mut()));
         supervisor.start("see", move || see.run(detector()?.as_mut()));
         supervisor.start(Supervisor::CAPTURE, move || capture.run());
-        let mut refresh = self.refresh;
-        let result = supervisor.watch(stop_requests, || {
-            if let Some(snapshot) = refresh.as_mut().and_then(|newer| newer()) {
-                roster.replace(snapshot);
+        if let Some(refresh) = self.refresh {
+            let roster = RosterStage { refresh, roster: roster.clone(), stop: gallery_stop };
+            supervisor.start(Supervisor::ROSTER, move || roster.run());
+        }
+        let (every, mut look) = self.observer.map(|observer| (observer.every, observer.look)).unzip();
+        let result = supervisor.watch(stop_requests, every, |stopping| {
+            if let Some(look) = &mut look {
+                look(&Health {
+                    tally: counters.read(),
+                    built: counters.built.load(Ordering::Relaxed) == BUILT_STAGES,
+                    trouble: counters.trouble(),
+                    subjects: roster.current().subjects().len(),
+                    stopping,
+                });
             }
         });
         Outcome { tally: counters.read(), result }

@@ -49,6 +49,7 @@ struct Verdict {
 
 impl RecogniseStage {
     pub(super) fn run(mut self, embedder: &mut dyn FaceEmbedder) -> Result<(), PipelineError> {
+        count(&self.counters.built, 1);
         let mut sequence = 0;
         while let Ok(Sighting { frame, detect, faces }) = self.sightings.recv() {
             let mut told = Vec::new();
@@ -87,6 +88,7 @@ impl RecogniseStage {
             if let Some(witness) = &mut self.witness {
                 witness(&frame, &told);
             }
+            count(&self.counters.judged, 1);
         }
         Ok(())
     }

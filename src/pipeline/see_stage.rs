@@ -41,6 +41,7 @@ pub(super) struct SeeStage {
 
 impl SeeStage {
     pub(super) fn run(self, detector: &mut dyn FaceDetector) -> Result<(), PipelineError> {
+        count(&self.counters.built, 1);
         let mut failing = false;
         while let Some(frame) = self.slot.take() {
             count(&self.counters.seen, 1);
@@ -79,9 +80,13 @@ impl SeeStage {
                     }
                 }
             }
-            if !faces.is_empty() && self.sightings.send(Sighting { frame, detect, faces }).is_err() {
-                break;
+            if !faces.is_empty() {
+                count(&self.counters.sightings, 1);
+                if self.sightings.send(Sighting { frame, detect, faces }).is_err() {
+                    break;
+                }
             }
+            count(&self.counters.searched, 1);
         }
         Ok(())
     }

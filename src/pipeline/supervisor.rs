@@ -10,9 +10,9 @@ use crossbeam_channel::{Receiver, Sender, never, select, tick, unbounded};
 use super::{PipelineError, slot::SlotCloser};
 use crate::{capture::StopToken, domain::Frame};
 
-/// How long a stopped source may take to let go before it is left behind. Stopping a blocked
-/// pipeline takes at most this long plus the work in flight.
-const CAPTURE_GRACE: Duration = Duration::from_millis(500);
+/// How long a stopped source, or the reading of a gallery, may take to let go before it is left behind.
+/// Stopping a blocked pipeline takes at most this long plus the work in flight.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// A stage's thread has ended.
 struct Exit {
@@ -35,6 +35,9 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     pub(super) const CAPTURE: &'static str = "capture";
+    pub(super) const ROSTER: &'static str = "roster";
+    /// Stages that may hang in a driver or a disk and have nothing in flight that would be lost.
+    const EXPENDABLE: [&'static str; 2] = [Self::CAPTURE, Self::ROSTER];
 
     pub(super) fn new(token: StopToken, calm: StopToken, closer: SlotCloser<Frame>) -> Self {
         let (exit, exits) = unbounded();
@@ -61,22 +64,25 @@ impl Supervisor {
         }
     }
 
-    /// Returns when every stage has ended; calls `each_second` meanwhile.
+    /// Returns when every stage has ended. Calls `look` meanwhile in this interval, and once when stopping begins; its
+    /// argument is whether that has been.
     pub(super) fn watch(
         mut self,
         stop_requests: &Receiver<()>,
-        mut each_second: impl FnMut(),
+        every: Option<Duration>,
+        mut look: impl FnMut(bool),
     ) -> Result<(), PipelineError> {
-        let seconds = tick(Duration::from_secs(1));
+        let looks = every.map_or_else(never, tick);
         let deaf = never();
         let mut requests = stop_requests;
         let mut stopped_at: Option<Instant> = None;
         while !self.running.is_empty() {
             if self.token.is_none() && stopped_at.is_none() {
                 stopped_at = Some(Instant::now());
+                look(true);
             }
             let patience = match stopped_at {
-                Some(at) if self.running.contains(&Self::CAPTURE) => CAPTURE_GRACE.saturating_sub(at.elapsed()),
+                Some(at) if self.running.iter().any(is_expendable) => GRACE.saturating_sub(at.elapsed()),
                 _ => Duration::from_secs(3600),
             };
             select! {
@@ -98,17 +104,21 @@ impl Supervisor {
                     // Nobody can ask any more.
                     Err(_) => requests = &deaf,
                 },
-                recv(seconds) -> _ => each_second(),
-                default(patience) => {
-                    if stopped_at.is_some() && self.running.contains(&Self::CAPTURE) {
-                        log::warn!("the source does not let go; it is left behind");
-                        self.closer.close();
-                        self.running.retain(|stage| *stage != Self::CAPTURE);
-                    }
+                recv(looks) -> _ => look(stopped_at.is_some()),
+                default(patience) => if stopped_at.is_some() {
+                    self.leave_behind();
                 }
             }
         }
         self.first_error.map_or(Ok(()), Err)
+    }
+
+    /// Goes on without the stages that do not let go and have nothing in flight.
+    fn leave_behind(&mut self) {
+        for stage in self.running.extract_if(.., |stage| is_expendable(stage)) {
+            log::warn!("stage {stage} does not let go; it is left behind");
+        }
+        self.closer.close();
     }
 
     fn fail(&mut self, error: PipelineError) {
@@ -118,6 +128,10 @@ impl Supervisor {
             Some(_) => log::error!("{error}"),
         }
     }
+}
+
+fn is_expendable(stage: &&'static str) -> bool {
+    Supervisor::EXPENDABLE.contains(stage)
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> String {

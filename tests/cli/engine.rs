@@ -217,13 +217,39 @@ fn doctor_finds_a_sound_board() {
     assert_eq!(found["recogniser"], json!({"model": INT8, "engine": "tract int8", "error": null}));
     assert!(found["models"].as_array().unwrap().iter().all(|model| model["ok"] == true), "{found}");
 
-    let held = &place.run_on("portable", &["doctor", "--json"]).json()[0];
-    assert_eq!(held["engine"]["isa"], "portable");
+    let slow = Isa::best() == Isa::Portable;
+    assert_eq!(found["remarks"].as_array().unwrap().is_empty(), !slow, "{found}");
+
+    let held = place.run_on("portable", &["doctor", "--json"]);
+    assert_eq!(held.code, 0, "slow is no fault: {held:?}");
+    let held = &held.json()[0];
+    assert_eq!((&held["ok"], &held["engine"]["isa"]), (&json!(true), &json!("portable")));
+    assert!(held["remarks"][0].as_str().unwrap().contains("portable kernels"), "{held}");
     assert_eq!(held["engine"]["auto"], engine["auto"], "auto goes by the processor, not by the kernels in use");
 
     let text = place.run(&["doctor"]).out;
     for part in ["processor", std::env::consts::ARCH, Isa::best().name(), "auto takes", "nobody is enrolled"] {
         assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn slow_kernels_are_remarked_on_once() {
+    let place = Place::new();
+    place.enrol();
+    let stream = std::fs::read(project("demo/door.mjpeg")).unwrap();
+    let second = stream.windows(3).skip(1).position(|w| w == [0xff, 0xd8, 0xff]).unwrap() + 1;
+    let recording = place.file("one.mjpeg", &stream[..second]);
+    let config = place.file("door.toml", format!("[source]\nmjpeg = '{recording}'\n"));
+    let run = ["run", "--config", &config, "--gallery", &place.gallery()];
+    let said = place.run_on("portable", &run);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.err.matches("portable kernels").count(), 1, "{said:?}");
+    assert!(said.err.contains("WARN"), "{said:?}");
+    assert!(place.run_on("portable", &["doctor"]).out.contains("remark      "));
+    if Isa::best() != Isa::Portable {
+        assert!(!place.run(&run).err.contains("portable"));
+        assert!(!place.run(&["doctor"]).out.contains("remark"));
     }
 }
 
