@@ -5,6 +5,7 @@ mod annotation;
 mod batch;
 mod bench;
 mod calibrate;
+mod completions;
 mod compute;
 mod demo;
 mod detect;
@@ -19,6 +20,7 @@ mod herald;
 mod identify;
 mod import;
 mod journal;
+mod man;
 mod models;
 mod place;
 mod printer;
@@ -81,6 +83,9 @@ enum Command {
     Calibrate(calibrate::Calibrate),
     Doctor(doctor::Doctor),
     Models(models::Models),
+    Completions(completions::Completions),
+    #[command(hide = true)]
+    Man(man::Man),
 }
 
 impl Cli {
@@ -109,6 +114,8 @@ impl Cli {
             Command::Calibrate(c) => c.run(models),
             Command::Doctor(c) => c.run(models),
             Command::Models(c) => c.run(models),
+            Command::Completions(c) => c.run(),
+            Command::Man(c) => c.run(),
         }
     }
 }

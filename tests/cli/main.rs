@@ -6,6 +6,7 @@ mod commands;
 mod engine;
 mod eval;
 mod events;
+mod manual;
 mod purified;
 mod service;
 mod sface;
