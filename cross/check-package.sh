@@ -281,13 +281,14 @@ inside() {
     check "doorward --version" there doorward --version
     [[ $said == "doorward $version" ]] || die "this is not $version: $said"
     check "completions and manual" shells_and_manual
-    check "doorward doctor, as the service, with its configuration" as_service doorward doctor --config /etc/doorward/doorward.toml
+    check "doorward doctor" there doorward doctor
     check "doorward demo" demo
     echo "${said//$'\n'/$'\n'    }"
 
     cp "$project"/demo/enrol/Barack*/20*.jpg "$work/packages/"
     there install -d -o doorward -g doorward -m 700 /var/lib/doorward
     check "somebody is enrolled" as_service doorward enrol --config /etc/doorward/doorward.toml "Barack Obama" /mnt/packages/2009.jpg /mnt/packages/2010.jpg
+    check "doorward doctor, as the service, with its configuration" as_service doorward doctor --config /etc/doorward/doorward.toml
     check "enabled" there systemctl enable doorward
     echo "$edit" >> "$root/etc/doorward/doorward.toml"
     check "upgraded over itself" there dpkg -i /mnt/packages/this.deb
