@@ -57,7 +57,8 @@ TITLES = {"int8": "doorward int8, fed with a picture", "float": "doorward f32", 
 
 @dataclass(frozen=True)
 class Processor:
-    """An emulated processor: which instructions it must and must not be given, by work, and the bars of int8."""
+    """An emulated processor: which instructions it must and must not be given, by work, and the most that int8 may take
+    of tract's instructions."""
 
     name: str
     board: str
@@ -68,7 +69,6 @@ class Processor:
     must: dict[str, tuple[str, ...]]
     must_not: dict[str, tuple[str, ...]]
     bar: float | None = None
-    stretch: float | None = None
     variables: dict[str, str] = field(default_factory=dict)
 
 
@@ -77,8 +77,8 @@ ARMV7 = ("armv7-unknown-linux-gnueabihf", "qemu-arm", "/usr/arm-linux-gnueabihf"
 FLOATS = {"float": ("fmla",), "yardstick": ("fmla",)}
 PROCESSORS = (
     Processor("cortex-a72", "Raspberry Pi 4", *AARCH64, "0xd08", {"int8": ("smull", "smlal2", "sadalp")} | FLOATS,
-              {work: ("sdot", "udot") for work in TITLES}, 0.80, 0.65),
-    Processor("cortex-a76", "Raspberry Pi 5", *AARCH64, "0xd0b", {"int8": ("sdot",)} | FLOATS, {"int8": ("sadalp",)}, 0.35, 0.25),
+              {work: ("sdot", "udot") for work in TITLES}, 0.80),
+    Processor("cortex-a76", "Raspberry Pi 5", *AARCH64, "0xd0b", {"int8": ("sdot",)} | FLOATS, {"int8": ("sadalp",)}, 0.35),
     Processor("cortex-a7", "32-bit systems", *ARMV7, "0xc07", {"yardstick": ("vmla.f32",)}, {},
               variables={"TRACT_CPU_ARM32_NEON": "1"}),
 )
@@ -368,7 +368,7 @@ def symbols(file: pathlib.Path) -> tuple[list[int], list[str], int]:
             if info & 15 in (0, 2) and section and text and not text.startswith(("$", ".")):
                 found_symbols.append((value & ~1 if not wide else value, text))
     if not found_symbols or first is None:
-        raise Trouble(f"{file} has no symbols: build it with CARGO_PROFILE_DIST_STRIP=false")
+        raise Trouble(f"{file} has no symbols: build it with CARGO_PROFILE_RELEASE_STRIP=false")
     found_symbols.sort()
     return [value for value, _ in found_symbols], [name for _, name in found_symbols], first
 

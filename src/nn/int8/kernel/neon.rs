@@ -81,7 +81,8 @@ impl Kernel for Neon {
 
     fn dense(&self, packed: &PackedDense, mut rows: DenseRows<'_>) {
         rows.check(packed);
-        assert_eq!(packed.order.len(), packed.panels.len() * groups(packed), "every group has its turn");
+        assert_eq!(packed.small.len(), packed.panels.len() * groups(packed), "every group is known to be small or not");
+        assert_eq!(packed.order.len(), packed.small.len(), "every group has its turn");
         // SAFETY: `check` holds.
         unsafe {
             match kind(&packed.constants) {
