@@ -1,13 +1,14 @@
 //! The processor families that have int8 kernels of their own, and which of them this processor can run.
-//!
-//! 32-bit ARM has none: its NEON intrinsics are not stable in Rust, so it runs the portable kernels, and `auto` takes the float
-//! models there.
 
 use std::fmt;
 use std::str::FromStr;
 
 /// The environment variable that overrides the choice, for measuring and for finding faults.
 pub const ISA_VARIABLE: &str = "DOORWARD_ISA";
+
+/// The bit in which Linux tells programs on 32-bit ARM that there is NEON (`asm/hwcap.h`).
+#[cfg(target_arch = "arm")]
+const HWCAP_NEON: usize = 1 << 12;
 
 /// A family of int8 kernels. Every one gives the same bits; they differ in speed only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +21,9 @@ pub enum Isa {
     AvxVnni,
     /// x86-64 with AVX-512 VNNI: `vpdpbusd` on 512 bits.
     Avx512Vnni,
+    /// 32-bit ARM with NEON, as Cortex-A7, or A53 and A72 under a 32-bit system: pairs added in 16 bits (`vmull.s8`, `vmlal.s8`,
+    /// `vpadal.s16`).
+    Neon32,
     /// aarch64 without dot product, as Cortex-A53, A57, A72: pairs added in 16 bits (`smull`, `smlal2`, `sadalp`).
     Neon,
     /// aarch64 with dot product, as Cortex-A76, A78: `sdot`.
@@ -28,7 +32,8 @@ pub enum Isa {
 
 impl Isa {
     /// All families, the slowest first.
-    pub const ALL: [Isa; 6] = [Isa::Portable, Isa::Avx2, Isa::AvxVnni, Isa::Avx512Vnni, Isa::Neon, Isa::NeonDot];
+    pub const ALL: [Isa; 7] =
+        [Isa::Portable, Isa::Avx2, Isa::AvxVnni, Isa::Avx512Vnni, Isa::Neon32, Isa::Neon, Isa::NeonDot];
 
     /// The name that `DOORWARD_ISA` takes and reports print.
     pub const fn name(self) -> &'static str {
@@ -37,6 +42,7 @@ impl Isa {
             Isa::Avx2 => "avx2",
             Isa::AvxVnni => "avxvnni",
             Isa::Avx512Vnni => "avx512vnni",
+            Isa::Neon32 => "neon32",
             Isa::Neon => "neon",
             Isa::NeonDot => "neondot",
         }
@@ -57,6 +63,9 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            // The standard library's detection is not stable for 32-bit ARM.
+            #[cfg(target_arch = "arm")]
+            Isa::Neon32 => rustix::param::linux_hwcap().0 & HWCAP_NEON != 0,
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => true,
             #[cfg(target_arch = "aarch64")]

@@ -136,7 +136,7 @@ impl PlannedConv {
         let [height, width] = conv.output_size(input.height, input.width)?;
         let output = Grid::new(height, width, conv.outputs);
         let mut kernel = kernel::of(isa);
-        if kernel.layout().symmetric && conv.weights.contains(&i8::MIN) {
+        if !kernel.suits(conv) {
             kernel = kernel::of(Isa::Portable);
         }
         let window = Window {

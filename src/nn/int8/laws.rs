@@ -162,8 +162,7 @@ impl Case {
     /// The bits of every output value, pixel by pixel; `None` where the kernel does not fit into the input.
     fn run(&self, conv: &Conv, isa: Isa, noise: u64, scratch: &mut Aligned<u8>) -> Option<Vec<u32>> {
         let planned = PlannedConv::new(conv, self.input_grid(), isa)?;
-        let needs_portable = kernel::of(isa).layout().symmetric && conv.weights.contains(&i8::MIN);
-        assert_eq!(planned.isa(), if needs_portable { Isa::Portable } else { isa });
+        assert_eq!(planned.isa(), if kernel::of(isa).suits(conv) { isa } else { Isa::Portable });
         let grid = planned.output();
         let (input, residual) = (self.input(noise), self.residual(grid, noise));
         // What is not written shows.
@@ -419,6 +418,71 @@ fn nothing_overflows_at_the_extremes() {
                 for isa in Isa::available() {
                     let found = case.run(&conv, isa, 0, &mut Aligned::default()).unwrap();
                     case.assert_same(isa.name(), &found, &expected);
+                }
+            }
+        }
+    }
+}
+
+/// Some processors' vector units take denormal numbers for zero.
+#[test]
+fn denormal_numbers_make_no_difference() {
+    let base = Case {
+        groups: 1,
+        group_inputs: 16,
+        group_outputs: 48,
+        kernel: [1, 1],
+        strides: [1, 1],
+        dilations: [1, 1],
+        pads: [0; 4],
+        size: [3, 5],
+        compact: false,
+        zero: 128,
+        bytes: Bytes::Any,
+        weights: Weights::Symmetric,
+        slopes: Slopes::None,
+        residual: None,
+        shift: true,
+        range: Some((0, 255)),
+        edge_bias: false,
+        parts: 1,
+        seed: 7,
+    };
+    let depthwise = Case { groups: 48, group_inputs: 1, group_outputs: 1, kernel: [3, 3], pads: [1; 4], ..base.clone() };
+    let denormal = f32::MIN_POSITIVE / 1.1;
+    for shape in [base, depthwise] {
+        // What is above the first steepness needs kernels that keep denormal numbers.
+        for steepest in [1_048_576.0f32, 2.5e38] {
+            for (slopes, residual) in [
+                (Slopes::None, Some(128)),
+                (Slopes::Before, None),
+                (Slopes::Before, Some(3)),
+                (Slopes::After, None),
+                (Slopes::After, Some(3)),
+            ] {
+                for range in [Some((0, 255)), None] {
+                    let case = Case { slopes, residual, range, ..shape.clone() };
+                    let mut conv = case.conv();
+                    let cycle = |to: &mut [f32], from: &[f32]| {
+                        to.iter_mut().zip(from.iter().cycle()).for_each(|(to, from)| *to = *from);
+                    };
+                    let epilogue = &mut conv.epilogue;
+                    // Cycles of different lengths, so that most pairs of values meet.
+                    cycle(&mut epilogue.multiplier, &[denormal, 1e-45, 1e-38, 0.0, 1e-30]);
+                    cycle(&mut epilogue.bias, &[-denormal, 0.0, -1e-45, -0.0, 1e-38, -f32::MIN_POSITIVE, -1e-22]);
+                    if let Some(residual) = &mut epilogue.residual {
+                        residual.multiplier = denormal;
+                    }
+                    cycle(epilogue.shift.as_mut().unwrap(), &[0.5, denormal, 1.5, 0.0, -0.5, -1e-45]);
+                    if let Activation::Before(slopes) | Activation::After(slopes) = &mut epilogue.activation {
+                        cycle(slopes, &[steepest, -steepest, 1.0, denormal]);
+                    }
+                    let mut scratch = Aligned::default();
+                    let expected = case.run(&conv, Isa::Portable, 0, &mut scratch).unwrap();
+                    for isa in Isa::available() {
+                        let found = case.run(&conv, isa, 0, &mut scratch).unwrap();
+                        case.assert_same(isa.name(), &found, &expected);
+                    }
                 }
             }
         }

@@ -15,6 +15,8 @@ mod avx_vnni;
 mod code;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "arm")]
+mod neon32;
 #[cfg(target_arch = "aarch64")]
 mod neon_dot;
 mod pages;
@@ -48,6 +50,8 @@ fn dots(isa: Isa, rows: &[i8], probe: &[i8], sums: &mut [i32]) {
         Isa::AvxVnni => unsafe { avx_vnni::dots(rows, probe, sums) },
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni => unsafe { avx512::dots(rows, probe, sums) },
+        #[cfg(target_arch = "arm")]
+        Isa::Neon32 => unsafe { neon32::dots(rows, probe, sums) },
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => unsafe { neon::dots(rows, probe, sums) },
         #[cfg(target_arch = "aarch64")]

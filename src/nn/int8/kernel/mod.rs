@@ -12,6 +12,8 @@ mod avx512;
 mod avx_vnni;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "arm")]
+mod neon32;
 #[cfg(target_arch = "aarch64")]
 mod neon_dot;
 mod portable;
@@ -20,6 +22,7 @@ mod qreg;
 #[cfg(target_arch = "x86_64")]
 mod ymm;
 
+use super::conv::Conv;
 use super::packed::{Layout, PackedDense, PackedDepthwise};
 use crate::nn::Isa;
 
@@ -129,6 +132,11 @@ pub trait Kernel: Sync {
     /// How it wants weights.
     fn layout(&self) -> &'static Layout;
 
+    /// Whether it gives the portable kernels' bits for this convolution. Where it would not, they are to be used.
+    fn suits(&self, conv: &Conv) -> bool {
+        !(self.layout().symmetric && conv.weights.contains(&i8::MIN))
+    }
+
     /// Multiplies rows of activations with a matrix packed for this family.
     ///
     /// # Panics
@@ -154,6 +162,8 @@ pub fn of(isa: Isa) -> &'static dyn Kernel {
         Isa::AvxVnni => &avx_vnni::AvxVnni,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni => &avx512::Avx512Vnni,
+        #[cfg(target_arch = "arm")]
+        Isa::Neon32 => &neon32::Neon32,
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => &neon::Neon,
         #[cfg(target_arch = "aarch64")]

@@ -81,7 +81,7 @@ impl Kernel for Portable {
 }
 
 /// Finishes neighbouring sums and puts them at `place`.
-fn store(
+pub(super) fn store(
     constants: &Constants,
     first: usize,
     bias: usize,
