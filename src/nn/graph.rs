@@ -525,7 +525,9 @@ impl Planned {
         };
         let mut model = model.with_input_fact(0, fact.into())?;
         check::sizes(&mut model, graph, input_shape)?;
-        Planned::optimised(float::rewrite(model.into_typed()?, isa)?, fusing, output_names)
+        let model = model.into_typed()?;
+        let model = if float::leads(isa) { float::rewrite(model, isa)? } else { model };
+        Planned::optimised(model, fusing, output_names)
     }
 
     fn optimised(model: TypedModel, fusing: Fusing, output_names: Vec<String>) -> TractResult<Planned> {

@@ -28,6 +28,12 @@ use crate::nn::prelu::PRelu;
 /// An input of at most this many planes is read as it is by the first convolution; more are put channels last first.
 const PLANAR_CHANNELS: usize = 4;
 
+/// Whether our layers need fewer instructions than tract's. On 32-bit ARM they are plain Rust, while tract's matrix kernels
+/// are assembly for NEON.
+pub(in crate::nn) fn leads(isa: Isa) -> bool {
+    isa != Isa::Neon32
+}
+
 /// The same graph with our layers where they fit. It should run before tract's own simplifications, which hide the convolutions.
 pub(in crate::nn) fn rewrite(mut model: TypedModel, isa: Isa) -> TractResult<TypedModel> {
     // Biases arrive behind casts and changes of shape.

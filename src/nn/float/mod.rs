@@ -13,4 +13,4 @@ mod max_pool;
 mod simd;
 mod window;
 
-pub(super) use channels_last::rewrite;
+pub(super) use channels_last::{leads, rewrite};

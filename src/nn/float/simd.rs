@@ -64,6 +64,10 @@ enum Kind {
 
 impl Family {
     /// The widest that this processor has and a choice of int8 kernels allows.
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(unused_variables, reason = "the portable family is the only one")
+    )]
     pub(super) fn of(isa: Isa) -> Family {
         let allowed = |kind: &Family| match kind.0 {
             #[cfg(target_arch = "x86_64")]
@@ -152,7 +156,8 @@ impl Portable {
 
 impl Vector for Portable {
     const LANES: usize = 4;
-    const REGISTERS: usize = 16;
+    // 32-bit ARM has 32 registers of one value.
+    const REGISTERS: usize = if cfg!(target_arch = "arm") { 8 } else { 16 };
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {

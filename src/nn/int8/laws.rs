@@ -448,7 +448,8 @@ fn denormal_numbers_make_no_difference() {
         parts: 1,
         seed: 7,
     };
-    let depthwise = Case { groups: 48, group_inputs: 1, group_outputs: 1, kernel: [3, 3], pads: [1; 4], ..base.clone() };
+    let depthwise =
+        Case { groups: 48, group_inputs: 1, group_outputs: 1, kernel: [3, 3], pads: [1; 4], ..base.clone() };
     let denormal = f32::MIN_POSITIVE / 1.1;
     for shape in [base, depthwise] {
         // What is above the first steepness needs kernels that keep denormal numbers.

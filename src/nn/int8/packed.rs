@@ -122,7 +122,10 @@ pub struct PackedDense {
     pub inputs: Vec<u32>,
     /// By panel and eight inputs, for [symmetric](Layout::symmetric) families: whether the weights of every second of
     /// these inputs have magnitudes of 255 together at most, for each lane, so that four products fit 16 bits.
-    #[cfg_attr(not(any(target_arch = "aarch64", target_arch = "arm")), allow(dead_code, reason = "no other processor has a symmetric family"))]
+    #[cfg_attr(
+        not(any(target_arch = "aarch64", target_arch = "arm")),
+        allow(dead_code, reason = "no other processor has a symmetric family")
+    )]
     pub small: Vec<bool>,
     /// For symmetric families, panel by panel: the eights of inputs by number, the small ones first ([`Panel::narrow`] of them).
     #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "no other processor goes by it"))]

@@ -90,11 +90,11 @@ unsafe extern "C" {
 /// What the assembly is given: tiles of two rows by 16 lanes that follow one another.
 #[repr(C)]
 struct Tiles {
-    /// Dense: a panel. Depthwise: 16 bytes a tap. On a 32-byte boundary.
+    /// Dense: a panel, on a 32-byte boundary. Depthwise: 16 bytes a tap, on a 16-byte boundary.
     weights: *const i8,
     /// Dense: a [`Sums`] for every group, then [`Sums::End`]. Depthwise: the offset of every tap, a `usize`.
     order: *const u8,
-    /// Dense: the laid down rows, tile after tile. Depthwise: the first pixel's channels.
+    /// Dense: the laid down rows, tile after tile, on a 32-byte boundary. Depthwise: the first pixel's channels.
     input: *const u8,
     /// The first row's lanes, bytes; or the sums of all rows.
     output: *mut u8,
