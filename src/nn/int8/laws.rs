@@ -452,8 +452,13 @@ fn denormal_numbers_make_no_difference() {
         Case { groups: 48, group_inputs: 1, group_outputs: 1, kernel: [3, 3], pads: [1; 4], ..base.clone() };
     let denormal = f32::MIN_POSITIVE / 1.1;
     for shape in [base, depthwise] {
-        // What is above the first steepness needs kernels that keep denormal numbers.
-        for steepest in [1_048_576.0f32, 2.5e38] {
+        // The second steepness needs kernels that keep denormal numbers. What it multiplies is so small that values stay below 2^31, as
+        // the kernels ask for.
+        let (multipliers, biases) =
+            ([denormal, 1e-45, 1e-38, 0.0, 1e-30], [-denormal, 0.0, -1e-45, -0.0, 1e-38, -f32::MIN_POSITIVE, -1e-22]);
+        for (steepest, multipliers, biases) in
+            [(1_048_576.0f32, &multipliers[..], &biases[..]), (2.5e38, &multipliers[..4], &biases[..6])]
+        {
             for (slopes, residual) in [
                 (Slopes::None, Some(128)),
                 (Slopes::Before, None),
@@ -469,8 +474,8 @@ fn denormal_numbers_make_no_difference() {
                     };
                     let epilogue = &mut conv.epilogue;
                     // Cycles of different lengths, so that most pairs of values meet.
-                    cycle(&mut epilogue.multiplier, &[denormal, 1e-45, 1e-38, 0.0, 1e-30]);
-                    cycle(&mut epilogue.bias, &[-denormal, 0.0, -1e-45, -0.0, 1e-38, -f32::MIN_POSITIVE, -1e-22]);
+                    cycle(&mut epilogue.multiplier, multipliers);
+                    cycle(&mut epilogue.bias, biases);
                     if let Some(residual) = &mut epilogue.residual {
                         residual.multiplier = denormal;
                     }
