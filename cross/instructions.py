@@ -79,7 +79,7 @@ PROCESSORS = (
     Processor("cortex-a72", "Raspberry Pi 4", *AARCH64, "0xd08", {"int8": ("smull", "smlal2", "sadalp")} | FLOATS,
               {work: ("sdot", "udot") for work in TITLES}, 0.80),
     Processor("cortex-a76", "Raspberry Pi 5", *AARCH64, "0xd0b", {"int8": ("sdot",)} | FLOATS, {"int8": ("sadalp",)}, 0.35),
-    Processor("cortex-a7", "32-bit systems", *ARMV7, "0xc07", {"yardstick": ("vmla.f32",)}, {},
+    Processor("cortex-a7", "32-bit systems", *ARMV7, "0xc07", {"int8": ("vmull.s8", "vmlal.s8", "vpadal.s16"), "yardstick": ("vmla.f32",)}, {},
               variables={"TRACT_CPU_ARM32_NEON": "1"}),
 )
 PACKAGES = {"qemu-aarch64": "qemu-user", "qemu-arm": "qemu-user", "cc": "gcc", "/usr/aarch64-linux-gnu": "libc6-arm64-cross",
