@@ -192,7 +192,8 @@ fn the_yardstick_has_nothing_of_ours_but_prelu_and_gives_the_same() {
         profile.times().map(|(kind, _)| kind.to_owned()).collect::<Vec<_>>()
     };
     let (ours, yardstick) = (kinds(&mut ours), kinds(&mut yardstick));
-    assert!(ours.iter().any(|kind| kind.ends_with("Layer")), "{ours:?}");
+    // On 32-bit ARM float convolutions are left to tract.
+    assert_eq!(ours.iter().any(|kind| kind.ends_with("Layer")), !cfg!(target_arch = "arm"), "{ours:?}");
     assert!(!yardstick.iter().any(|kind| kind.ends_with("Layer")), "{yardstick:?}");
     assert!(yardstick.iter().any(|kind| kind == "PReluInPlace"), "{yardstick:?}");
 }

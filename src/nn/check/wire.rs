@@ -303,10 +303,11 @@ mod tests {
 
     #[test]
     fn what_grows_in_decoding_is_refused() {
-        // Empty attributes, dimensions of one byte, empty input names: each two bytes at most.
-        let attributes = wrap(7, &wrap(1, &[0x2a, 0].repeat(100_000)));
+        // Empty attributes, dimensions of one byte, empty input names: each two bytes at most. So many that it is too much where
+        // addresses have 32 bits, too.
+        let attributes = wrap(7, &wrap(1, &[0x2a, 0].repeat(200_000)));
         let dims = wrap(7, &wrap(5, &wrap(1, &vec![1; 20_000_000])));
-        let inputs = wrap(7, &wrap(1, &[0x0a, 0].repeat(3_000_000)));
+        let inputs = wrap(7, &wrap(1, &[0x0a, 0].repeat(6_000_000)));
         for bytes in [attributes, dims, inputs] {
             assert!(refusal(&bytes).contains("more than the file is long"));
         }

@@ -541,6 +541,8 @@ mod tests {
         let rewritten = rewrite(model.clone(), Isa::best()).unwrap();
         assert!(names(&rewritten).contains(&"EnlargeLayer".to_owned()), "{:?}", names(&rewritten));
         let input = noise(&[2, 3, 4, 5], 10);
-        run(rewritten, &input).close_enough(&run(model, &input), Approximation::Close).unwrap();
+        // tract's kernels for 32-bit ARM add in another order.
+        let approximation = if cfg!(target_arch = "arm") { Approximation::Approximate } else { Approximation::Close };
+        run(rewritten, &input).close_enough(&run(model, &input), approximation).unwrap();
     }
 }
