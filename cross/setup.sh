@@ -167,18 +167,18 @@ rust_std() {
 
 # --- emulated processors ----------------------------------------------------------------------------------------------
 
-# processor TARGET CPU LIBRARIES CPUINFO: a root for qemu's -L. qemu 7.2 shows a program the host's /proc/cpuinfo, by which
+# processor CPU LIBRARIES CPUINFO: a root for qemu's -L. qemu 7.2 shows a program the host's /proc/cpuinfo, by which
 # tract chooses kernels; a file of that name below the root stands in for it.
 processor() {
-    local root=$dir/processors/$2
+    local root=$dir/processors/$1
     mkdir -p "$root/proc"
-    ln -sfn "$3/lib" "$root/lib"
-    printf '%s\n' "$4" > "$root/proc/cpuinfo"
+    ln -sfn "$2/lib" "$root/lib"
+    printf '%s\n' "$3" > "$root/proc/cpuinfo"
 }
 
 processors() {
     local a64=/usr/aarch64-linux-gnu a32=/usr/arm-linux-gnueabihf
-    processor aarch64 cortex-a72 $a64 "processor	: 0
+    processor cortex-a72 $a64 "processor	: 0
 BogoMIPS	: 108.00
 Features	: fp asimd evtstrm crc32 cpuid
 CPU implementer	: 0x41
@@ -186,7 +186,7 @@ CPU architecture: 8
 CPU variant	: 0x0
 CPU part	: 0xd08
 CPU revision	: 3"
-    processor aarch64 cortex-a76 $a64 "processor	: 0
+    processor cortex-a76 $a64 "processor	: 0
 BogoMIPS	: 108.00
 Features	: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
 CPU implementer	: 0x41
@@ -194,7 +194,7 @@ CPU architecture: 8
 CPU variant	: 0x4
 CPU part	: 0xd0b
 CPU revision	: 1"
-    processor arm cortex-a7 $a32 "processor	: 0
+    processor cortex-a7 $a32 "processor	: 0
 model name	: ARMv7 Processor rev 5 (v7l)
 BogoMIPS	: 38.40
 Features	: half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm

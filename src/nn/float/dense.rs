@@ -29,7 +29,6 @@ fn panel(channel: usize, channels: usize, lanes: usize, registers: usize) -> (us
     match (channels - channel) / lanes {
         0 => (1, channels - channel),
         1 => (1, lanes),
-        _ if registers < 16 => (1, lanes),
         2 | 3 => (2, lanes),
         _ if registers < 32 => (2, lanes),
         _ => (4, lanes),
@@ -245,10 +244,8 @@ impl Kernel for Dense<'_> {
                             self.strip::<V, 8, 2>(row, begin, end, panel, output);
                         } else if vectors == 2 {
                             self.strip::<V, 6, 2>(row, begin, end, panel, output);
-                        } else if V::REGISTERS >= 16 {
-                            self.strip::<V, 12, 1>(row, begin, end, panel, output);
                         } else {
-                            self.strip::<V, 6, 1>(row, begin, end, panel, output);
+                            self.strip::<V, 12, 1>(row, begin, end, panel, output);
                         }
                     }
                     channel += vectors * V::LANES;
