@@ -22,12 +22,9 @@ pub const fn preferred(best: Isa) -> Preference {
         Isa::Avx512Vnni => (Precision::Int8, "measured, the recogniser takes 0.42 of float's time, the detector 0.80"),
         Isa::AvxVnni => (Precision::Int8, "measured, the recogniser takes 0.39 of float's time, the detector 0.77"),
         Isa::Avx2 => (Precision::Int8, "measured, the recogniser takes 0.66 of float's time, the detector 0.94"),
-        Isa::NeonDot => (Precision::Int8, "by count, an instruction multiplies 16 bytes or 4 floats"),
-        Isa::Neon => (Precision::Int8, "by count, three instructions multiply 16 bytes or 12 floats"),
-        Isa::Neon32 => (
-            Precision::Int8,
-            "by count, all of the recogniser takes fewer instructions than the matrix products of float alone",
-        ),
+        Isa::NeonDot => (Precision::Int8, "by count, the recogniser takes 0.29 of float's instructions"),
+        Isa::Neon => (Precision::Int8, "by count, the recogniser takes 0.56 of float's instructions"),
+        Isa::Neon32 => (Precision::Int8, "by count, the recogniser takes 0.23 of float's instructions"),
         Isa::Portable => {
             (Precision::F32, "measured, int8 takes 1.8 times float's time in the recogniser, 5.6 times in the detector")
         }
