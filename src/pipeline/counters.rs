@@ -92,6 +92,7 @@ impl Counters {
             failed: get(&self.failed),
         }
     }
+
     /// The source gives no frames, for this reason; `None`: it does again.
     pub(super) fn set_trouble(&self, trouble: Option<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;

@@ -28,8 +28,8 @@ use crate::nn::prelu::PRelu;
 /// An input of at most this many planes is read as it is by the first convolution; more are put channels last first.
 const PLANAR_CHANNELS: usize = 4;
 
-/// Whether our layers need fewer instructions than tract's. On 32-bit ARM they are plain Rust, while tract's matrix kernels
-/// are assembly for NEON.
+/// Whether our layers take the place of tract's. Not on 32-bit ARM, where they are plain Rust, while tract's matrix kernels are assembly
+/// for NEON.
 pub(in crate::nn) fn leads(isa: Isa) -> bool {
     isa != Isa::Neon32
 }

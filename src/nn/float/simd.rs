@@ -156,8 +156,7 @@ impl Portable {
 
 impl Vector for Portable {
     const LANES: usize = 4;
-    // 32-bit ARM has 32 registers of one value.
-    const REGISTERS: usize = if cfg!(target_arch = "arm") { 8 } else { 16 };
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
