@@ -6,7 +6,9 @@ use std::{
     path::Path,
 };
 
-use fast_image_resize as fir;
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::{
     DynamicImage, ImageDecoder, Limits, RgbImage, codecs::png::PngDecoder, error::ImageError, metadata::Orientation,
 };
@@ -209,12 +211,15 @@ fn fit(image: RgbImage) -> RgbImage {
     if (to_width, to_height) == (width, height) {
         return image;
     }
-    let mut to = fir::images::Image::new(to_width, to_height, fir::PixelType::U8x3);
-    let from = fir::images::Image::from_vec_u8(width, height, image.into_raw(), fir::PixelType::U8x3)
+    let mut reduced = RgbImage::new(to_width, to_height);
+    let from = TypedImageRef::<U8x3>::from_buffer(width, height, image.as_raw())
         .expect("an RgbImage holds three bytes a pixel");
-    let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear));
-    fir::Resizer::new().resize(&from, &mut to, &options).expect("both are RGB");
-    RgbImage::from_raw(to_width, to_height, to.into_vec()).expect("three bytes a pixel")
+    let mut to = TypedImage::<U8x3>::from_buffer(to_width, to_height, &mut reduced)
+        .expect("an RgbImage holds three bytes a pixel");
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    // For pixels known at compile time: a resizer for any pixel is 2 MB of code.
+    Resizer::new().resize_typed(&from, &mut to, &options).expect("all of the picture is taken");
+    reduced
 }
 
 #[cfg(test)]

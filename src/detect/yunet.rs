@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn graphs_are_kept_up_to_the_bound_the_oldest_going_first() {
-        let models = ModelStore::embedded().unwrap();
+        let models = ModelStore::open("models".as_ref()).unwrap();
         let model = models.load(MODEL).unwrap();
         let mut graphs = Vec::new();
         let mut ask = |width: u32| {
