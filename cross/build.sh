@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Builds what is shipped: one program of the `release` profile, stripped, with camera support and the models inside.
+# Builds what is shipped: one program of the `release` profile, stripped, with camera support.
 #
 #   cross/build.sh TARGET...
 #
+# In it are the models that a board computes with; package.sh puts the others, and the demo's pictures, into /usr/share/doorward.
+#
 # A TARGET is aarch64-unknown-linux-gnu (Raspberry Pi 3, 4, 5 with a 64-bit system; Jetson), armv7-unknown-linux-gnueabihf (a 32-bit system) or
-# x86_64-unknown-linux-gnu. The program is left at target/TARGET/release/doorward ($CARGO_TARGET_DIR is minded), beside
-# release/examples/infer, by which its instructions are counted.
+# x86_64-unknown-linux-gnu. The program is left at target/TARGET/release/doorward ($CARGO_TARGET_DIR is minded), that of another machine
+# beside release/examples/infer, by which its instructions are counted.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -51,9 +53,16 @@ check() {
         die "Rust's standard library for $target is missing: rustup target add $target, or run cross/setup.sh"
 }
 
-# With the example cargo gives every dependency the features that the tests have too, so that both share one build of tract.
 build() {
-    cargo build --locked --release --features camera --bin doorward --example infer "$@"
+    cargo build --locked --release --no-default-features --features camera,embedded-models --bin doorward "$@"
+}
+
+# For the machine itself cargo builds where `cargo run --release` does, and both share one build of tract.
+build_host() {
+    local built=${CARGO_TARGET_DIR:-target}
+    build
+    mkdir -p "$built/$1/release"
+    ln -f "$built/release/doorward" "$built/$1/release/"
 }
 
 inspect() {
@@ -83,10 +92,13 @@ together=()
 for target; do
     if [[ $target == armv7-* && ${DOORWARD_ARMV7_FLAGS:-} ]]; then
         # The variable is for the flag alone, by which cargo builds Rust's library too.
-        RUSTC_BOOTSTRAP=1 build --target "$target" "$DOORWARD_ARMV7_FLAGS"
+        RUSTC_BOOTSTRAP=1 build --example infer --target "$target" "$DOORWARD_ARMV7_FLAGS"
+    elif [[ $target == "$host" ]]; then
+        build_host "$target"
     else
         together+=(--target "$target")
     fi
 done
-((${#together[@]} == 0)) || build "${together[@]}"
+# With the example cargo gives every dependency the features that the tests have too, so that both share one build of tract.
+((${#together[@]} == 0)) || build --example infer "${together[@]}"
 for target; do inspect "$target"; done

@@ -194,6 +194,8 @@ files_and_modes() {
 644 root:root /usr/lib/udev/rules.d/60-doorward.rules
 750 root:doorward /etc/doorward
 640 root:doorward /etc/doorward/doorward.toml
+644 root:root /usr/share/doorward/models/*
+644 root:root /usr/share/doorward/demo/door.mjpeg
 644 root:root /usr/share/man/man1/doorward.1.gz
 644 root:root /usr/share/man/man1/doorward-*.1.gz
 644 root:root /usr/share/bash-completion/completions/doorward
@@ -235,6 +237,12 @@ demo() {
     out=$(there doorward demo) || { echo "$out"; return 1; }
     sed -n '/ frames captured/,$p' <<< "$out"
     [[ ${QEMU_CPU:-} ]] || grep -Eq ' faces: 2 granted, [1-9][0-9]* denied$' <<< "$out"
+}
+
+models() {
+    local table
+    table=$(there doorward models verify) || { echo "$table"; return 1; }
+    (($(grep -c 'ok' <<< "$table") == $(grep -c '^\[\[model\]\]' "$project/models/catalogue.toml"))) || { echo "$table"; return 1; }
 }
 
 somebody_is_enrolled() {
@@ -283,6 +291,7 @@ inside() {
     [[ $said == "doorward $version" ]] || die "this is not $version: $said"
     check "completions and manual" shells_and_manual
     check "doorward doctor" there doorward doctor
+    check "doorward models verify, those outside the program among them" models
     check "doorward demo" demo
     echo "${said//$'\n'/$'\n'    }"
 

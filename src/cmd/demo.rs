@@ -49,7 +49,6 @@ pub(super) struct Demo {
 
 /// The sequence's own pace.
 const FPS: f32 = 12.0;
-const SEQUENCE: &[u8] = include_bytes!("../../demo/door.mjpeg");
 
 /// Somebody the demo enrols.
 struct Person {
@@ -93,12 +92,12 @@ impl Demo {
         let say = |text: String| -> io::Result<()> {
             if self.json { writeln!(io::stderr(), "{text}") } else { writeln!(io::stdout(), "{text}") }
         };
-        let snapshot = enrol_everyone(&engine, scratch.path(), &say)?;
         let settings = SourceSettings {
             pace: Pace::Realtime,
             fps: FPS,
-            ..SourceSettings::new(SourceKind::Mjpeg(Self::write_sequence(scratch.path())?))
+            ..SourceSettings::new(SourceKind::Mjpeg(Self::sequence(scratch.path())?))
         };
+        let snapshot = enrol_everyone(&engine, scratch.path(), &say)?;
         say(format!("playing {} as if it were a camera, {FPS} frames a second", settings.name))?;
 
         let seen: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
@@ -123,11 +122,26 @@ impl Demo {
         Ok(if tally.granted > 0 && tally.denied > 0 { Exit::Done } else { Exit::Negative })
     }
 
-    /// Writes the demo's sequence into `dir`.
-    pub(super) fn write_sequence(dir: &Path) -> io::Result<PathBuf> {
+    /// The file of the demo's sequence: out of the binary, written into `dir`.
+    #[cfg(feature = "embedded-extras")]
+    pub(super) fn sequence(dir: &Path) -> Result<PathBuf, Failure> {
         let path = dir.join("door.mjpeg");
-        fs::write(&path, SEQUENCE)?;
+        fs::write(&path, include_bytes!("../../demo/door.mjpeg"))?;
         Ok(path)
+    }
+
+    /// The file of the demo's sequence: where the package installs it.
+    #[cfg(not(feature = "embedded-extras"))]
+    pub(super) fn sequence(_dir: &Path) -> Result<PathBuf, Failure> {
+        let path = crate::models::installed("demo/door.mjpeg");
+        match path.try_exists() {
+            Ok(true) => Ok(path),
+            _ => Err(Failure::usage(format!(
+                "the demo's pictures are not inside this program, and not at {}: install the package of doorward, or build with the \
+                 feature embedded-extras",
+                path.display()
+            ))),
+        }
     }
 
     /// The demo's gallery, in memory.

@@ -96,6 +96,7 @@ fn is_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
             matches!(
                 e,
                 ModelsError::NotEmbedded
+                    | ModelsError::NotInstalled { .. }
                     | ModelsError::Unknown { .. }
                     | ModelsError::NoDefault { .. }
                     | ModelsError::NoVariant { .. }

@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_default_recogniser_gives_its_cards_dimension_and_the_same_each_time() {
-        let models = ModelStore::embedded().unwrap();
+        let models = ModelStore::open("models".as_ref()).unwrap();
         let card = models.default_for(Role::Recogniser).unwrap();
         let mut embedder = build(None, &models).unwrap();
         assert_eq!(embedder.model().name(), card.id);
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_is_no_recogniser_is_refused_by_name() {
-        let models = ModelStore::embedded().unwrap();
+        let models = ModelStore::open("models".as_ref()).unwrap();
         let error = build(Some("landmarks-68"), &models).err().unwrap();
         assert!(matches!(error, EmbedError::Role { role: Role::Landmarks, .. }), "{error}");
         assert!(build(Some("no-such-model"), &models).err().unwrap().to_string().contains("no-such-model"));
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_card_that_does_not_fit_is_refused() {
-        let models = ModelStore::embedded().unwrap();
+        let models = ModelStore::open("models".as_ref()).unwrap();
         let good = models.load("mobilefacenet-arcface-192").unwrap();
 
         let mut larger = good.clone();

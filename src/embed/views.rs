@@ -48,7 +48,7 @@ mod tests {
     use crate::models::ModelStore;
 
     fn embedder(views: Views) -> Box<dyn FaceEmbedder> {
-        in_views(super::super::build(None, &ModelStore::embedded().unwrap()).unwrap(), views)
+        in_views(super::super::build(None, &ModelStore::open("models".as_ref()).unwrap()).unwrap(), views)
     }
 
     fn face() -> FaceCrop {

@@ -5,6 +5,9 @@
 //! catalogue with its files, either inside the binary (feature `embedded-models`) or in a folder. It never hands out bytes
 //! whose hash differs from the card's.
 //!
+//! Without the feature `embedded-extras` only what the default configuration computes with on ARM is in the binary; it finds the other
+//! files where a package puts them ([`installed`]).
+//!
 //! A folder's catalogue may extend the models in the binary (`extends = "binary"`): that is how a model of one's own, brought in by
 //! [`import`], stands beside them.
 //!
@@ -19,6 +22,7 @@ mod card;
 mod catalogue;
 pub mod import;
 mod input;
+mod installed;
 mod rewrite;
 mod store;
 
@@ -30,6 +34,7 @@ pub use card::{
 };
 pub use catalogue::Catalogue;
 pub use input::{Alignment, Colour, InputSpec, Layout};
+pub use installed::installed;
 pub use rewrite::with_operating_points;
 pub use store::{LoadedModel, ModelStore, Verification};
 
@@ -61,6 +66,17 @@ pub enum ModelsError {
     #[error("cannot read {path}: {source}")]
     Read {
         /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file that belongs to the program, though not inside it, could not be read.
+    #[error(
+        "this model is not inside the program, and its file cannot be read at {path}: {source}; install the package of doorward, build \
+         with the feature embedded-extras, or give a folder of models: --models DIR"
+    )]
+    NotInstalled {
+        /// Where it belongs.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,

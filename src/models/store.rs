@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "embedded-models")]
+use super::installed;
 use super::{Catalogue, Digest, ModelCard, ModelsError, Precision, Role, preferred};
 use crate::config::EngineChoice;
 use crate::domain::ModelId;
@@ -18,14 +20,15 @@ mod embedded {
         ($($name:literal),+ $(,)?) => { &[$(($name, include_bytes!(concat!("../../models/", $name)))),+] };
     }
 
-    pub(super) const FILES: &[(&str, &[u8])] = files![
-        "yunet-2023mar.onnx",
-        "seeta-frontal-1.0.bin",
-        "landmarks-68.onnx",
-        "mobilefacenet-arcface-192.onnx",
-        "yunet-2023mar-int8.onnx",
-        "mobilefacenet-arcface-192-int8.onnx",
-    ];
+    /// What the default configuration computes with on ARM.
+    pub(super) const FILES: &[(&str, &[u8])] = files!["yunet-2023mar-int8.onnx", "mobilefacenet-arcface-192-int8.onnx"];
+
+    /// The others, which packages install as files.
+    #[cfg(feature = "embedded-extras")]
+    pub(super) const EXTRAS: &[(&str, &[u8])] =
+        files!["yunet-2023mar.onnx", "seeta-frontal-1.0.bin", "landmarks-68.onnx", "mobilefacenet-arcface-192.onnx",];
+    #[cfg(not(feature = "embedded-extras"))]
+    pub(super) const EXTRAS: &[(&str, &[u8])] = &[];
 }
 
 /// A valid catalogue, the place of its files, and the engine its models are meant for.
@@ -209,21 +212,18 @@ impl ModelStore {
         match self.place_of(card) {
             #[cfg(feature = "embedded-models")]
             Place::Binary => {
-                let (_, bytes) = embedded::FILES.iter().find(|(name, _)| *name == card.file).ok_or_else(|| {
-                    let source = std::io::Error::new(std::io::ErrorKind::NotFound, "it is not part of this binary");
-                    ModelsError::Read { path: card.file.clone().into(), source }
-                })?;
-                length(bytes.len() as u64)?;
-                Ok(Cow::Borrowed(bytes))
+                match embedded::FILES.iter().chain(embedded::EXTRAS).find(|(name, _)| *name == card.file) {
+                    Some((_, bytes)) => length(bytes.len() as u64).map(|()| Cow::Borrowed(*bytes)),
+                    None => {
+                        let path = installed("models").join(&card.file);
+                        read_file(&path, length).map_err(|error| match error {
+                            ModelsError::Read { path, source } => ModelsError::NotInstalled { path, source },
+                            other => other,
+                        })
+                    }
+                }
             }
-            Place::Folder(folder) => {
-                let path = folder.join(&card.file);
-                let refuse = |source| ModelsError::Read { path: path.clone(), source };
-                // The length first, so that a huge file of the same name is not read.
-                length(fs::metadata(&path).map_err(refuse)?.len())?;
-                let bytes = fs::read(&path).map_err(refuse)?;
-                Ok(Cow::Owned(bytes))
-            }
+            Place::Folder(folder) => read_file(&folder.join(&card.file), length),
         }
     }
 
@@ -243,8 +243,37 @@ impl ModelStore {
     fn describe(&self, card: &ModelCard) -> String {
         match self.place_of(card) {
             #[cfg(feature = "embedded-models")]
+            Place::Binary if embedded::FILES.iter().chain(embedded::EXTRAS).all(|(name, _)| *name != card.file) => {
+                installed("models").join(&card.file).display().to_string()
+            }
+            #[cfg(feature = "embedded-models")]
             Place::Binary => format!("{} (in the binary)", card.file),
             Place::Folder(folder) => folder.join(&card.file).display().to_string(),
+        }
+    }
+}
+
+/// Reads a file whose length is as `length` wants it.
+fn read_file(path: &Path, length: impl Fn(u64) -> Result<(), ModelsError>) -> Result<Cow<'static, [u8]>, ModelsError> {
+    let refuse = |source| ModelsError::Read { path: path.to_owned(), source };
+    // The length first, so that a huge file of the same name is not read.
+    length(fs::metadata(path).map_err(refuse)?.len())?;
+    fs::read(path).map(Cow::Owned).map_err(refuse)
+}
+
+#[cfg(all(test, feature = "embedded-models", not(feature = "embedded-extras")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_installed_is_named_with_its_place_and_the_remedy() {
+        let store = ModelStore::embedded().unwrap();
+        assert!(store.load("yunet-2023mar-int8").is_ok());
+        let error = store.load("yunet-2023mar").unwrap_err();
+        assert!(matches!(error, ModelsError::NotInstalled { .. }), "{error}");
+        let message = error.to_string();
+        for part in ["share/doorward/models/yunet-2023mar.onnx", "install the package", "--models DIR"] {
+            assert!(message.contains(part), "{message}");
         }
     }
 }
