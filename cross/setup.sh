@@ -236,12 +236,15 @@ can_count() {
 # --- env.sh -----------------------------------------------------------------------------------------------------------
 
 write_env() {
+    mkdir -p "$dir/link"
+    ln -sfn "$PWD/link.sh" "$dir/link/aarch64-linux-gnu-gcc"
+    ln -sfn "$PWD/link.sh" "$dir/link/arm-linux-gnueabihf-gcc"
     cat > "$dir/env.sh" << END
 # Written by cross/setup.sh: for \`source\`.
 [ ! -x "$dir/bin/rustc" ] || export RUSTC="$dir/bin/rustc"
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER="$dir/link/aarch64-linux-gnu-gcc"
 export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar
-export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc
+export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER="$dir/link/arm-linux-gnueabihf-gcc"
 export CC_armv7_unknown_linux_gnueabihf=arm-linux-gnueabihf-gcc AR_armv7_unknown_linux_gnueabihf=arm-linux-gnueabihf-ar
 # Headers of the target, not of this machine, for V4L2's bindings.
 export BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="--sysroot=/usr/aarch64-linux-gnu -I/usr/aarch64-linux-gnu/include"
