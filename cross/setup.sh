@@ -39,6 +39,10 @@ as_root() {
 
 # --- packages of the system -----------------------------------------------------------------------------------
 
+apt_update() {
+    as_root apt-get -o DPkg::Lock::Timeout=400 update -qq
+}
+
 apt_packages() {
     local missing=() package
     for package; do
@@ -46,7 +50,7 @@ apt_packages() {
     done
     if ((${#missing[@]})); then
         say "installing ${missing[*]}"
-        as_root apt-get -o DPkg::Lock::Timeout=400 update -qq
+        apt_update
         as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=400 install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
     fi
 }
@@ -218,9 +222,10 @@ counter() {
             say "this qemu takes no plugin; unpacking Debian 12's into $dir/qemu"
             private_apt bookworm bookworm amd64 || die "cannot read bookworm"
             fetch bookworm "$dir/qemu" qemu-user:amd64 libcapstone4:amd64 libgnutls30:amd64 libnettle8:amd64 libhogweed6:amd64 \
-                libglib2.0-0:amd64 liburing2:amd64 libnuma1:amd64
+                libglib2.0-0:amd64 libpcre2-8-0:amd64 liburing2:amd64 libnuma1:amd64 libp11-kit0:amd64 libffi8:amd64 libidn2-0:amd64 \
+                libunistring2:amd64 libtasn1-6:amd64 libgmp10:amd64
         fi
-        can_count "$qemu/qemu-aarch64" || die "$qemu/qemu-aarch64 does not take the plugin $plugin; is libpcre2-8-0 or libp11-kit0 missing?"
+        can_count "$qemu/qemu-aarch64" || die "$qemu/qemu-aarch64 does not take the plugin $plugin; ldd says which library it misses"
     fi
     counting_qemu=$qemu
 }
@@ -278,7 +283,9 @@ dir=$(cd "$dir" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-libclang=$(apt-cache depends libclang1 2> /dev/null | awk '$1 == "Depends:" { print $2; exit }')
+# A system fresh from its installer has no lists of packages yet.
+apt-cache show libclang1 > /dev/null 2>&1 || apt_update
+libclang=$(apt-cache depends libclang1 2> /dev/null | awk '$1 == "Depends:" { print $2; exit }' || true)
 apt_packages gcc libc6-dev linux-libc-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user "${libclang:-libclang1}"
 rust_std
 armv7_flags=
