@@ -12,8 +12,8 @@ set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# The newest glibc that the program may ask for: that of Ubuntu 22.04 (JetPack 6). Debian 12 has 2.36.
-readonly GLIBC_LIMIT=2.35
+# The newest glibc that the program may ask for: that of Ubuntu 22.04 (JetPack 6). Debian 12 has 2.36, Debian 13 2.41.
+readonly GLIBC_LIMIT=${DOORWARD_GLIBC:-2.35}
 
 die() {
     echo "build: $*" >&2
@@ -70,8 +70,8 @@ inspect() {
     describe "$1"
     "${prefix}readelf" -h "$built" | grep -q "Machine: .*$machine" || die "$built is not for $machine"
     glibc=$("${prefix}readelf" --dyn-syms --wide "$built" | grep -o 'GLIBC_[0-9.]*' | sed 's/GLIBC_//' | sort -uV | tail -1)
-    [[ $(printf '%s\n' "$glibc" $GLIBC_LIMIT | sort -V | tail -1) == "$GLIBC_LIMIT" ]] ||
-        die "$built needs glibc $glibc, newer than $GLIBC_LIMIT: build it on Debian 12, or with cross (cross/README.md)"
+    [[ $(printf '%s\n' "$glibc" "$GLIBC_LIMIT" | sort -V | tail -1) == "$GLIBC_LIMIT" ]] ||
+        die "$built needs glibc $glibc, newer than $GLIBC_LIMIT: build it on Debian 12, or with cross (cross/README.md), or say DOORWARD_GLIBC=$glibc if your boards have that"
     echo "$built: $(stat -c %s "$built") bytes, needs glibc $glibc"
 }
 
