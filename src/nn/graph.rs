@@ -17,7 +17,7 @@ use tract_onnx::tract_hir::tract_core::plan;
 use super::pixels::{PixelTable, StoredPixels};
 use super::qdq::{self, Quantisation, Step};
 use super::team::Team;
-use super::{Isa, NnError, Tensor, check, dialect, float, operator, prelu};
+use super::{Isa, NnError, Tensor, check, dialect, float, import, operator, prelu};
 
 /// How graphs are computed: on which instructions and how many threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -412,9 +412,10 @@ fn pixels_shape(shape: &[usize]) -> [usize; 4] {
     [1, shape[2], shape[3], shape[1]]
 }
 
-/// tract's importer with the operators of ours that files may name.
+/// tract's importer with the operators that files may name.
 pub(super) fn importer() -> tract_onnx::Onnx {
-    let mut importer = tract_onnx::onnx().with_ignore_value_info(true);
+    let mut importer =
+        tract_onnx::Onnx { op_register: import::register(), ..Default::default() }.with_ignore_value_info(true);
     prelu::register(&mut importer);
     importer
 }

@@ -4,7 +4,8 @@
 //! [`Graph`] (a loaded, optimised plan that keeps its buffers between runs) and [`NnError`]. It knows tensors and no faces:
 //! what goes into a graph and what its outputs mean stands in the model's card (see `models`).
 //!
-//! A model file may come from anywhere, so it is checked before tract sees it: the `check` folder says what a file must keep to and why.
+//! A model file may come from anywhere, so it is checked before tract sees it: the `check` folder says what a file must keep to and why,
+//! the `import` folder which operators it may name.
 //!
 //! What costs the time is ours, inside tract's graph and plan: a PRelu of one pass (`prelu`), convolutions and poolings that
 //! keep the channels innermost (`float`), and for quantised files whole groups of nodes as single integer operators: `qdq`
@@ -16,6 +17,7 @@ mod dialect;
 #[allow(unsafe_code, reason = "vector instructions; each block carries its proof")]
 mod float;
 mod graph;
+mod import;
 #[allow(unsafe_code, reason = "vector instructions; each block carries its proof")]
 mod int8;
 mod isa;

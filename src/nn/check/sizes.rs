@@ -21,6 +21,12 @@ use super::names::{Declared, input_name};
 /// The longest reason of the engine that a message repeats.
 const REASON_CHARS: usize = 600;
 
+/// What is computed of constants while shapes are worked out.
+const MAX_FOLDED_BYTES: u64 = 64 << 20;
+
+/// Not larger than this are the values that shapes are made of.
+const SHAPE_BYTES: u64 = 4 << 10;
+
 /// Works out all shapes of `model`, whose input has `input_shape`, and refuses one whose values would take too much memory.
 ///
 /// # Errors
@@ -36,14 +42,14 @@ pub(crate) fn sizes(model: &mut InferenceModel, graph: &GraphProto, input_shape:
             (&**name, &*node.op_type)
         })
         .collect();
-    let total = Arc::new(AtomicU64::new(0));
+    let (total, folded) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     for node in model.nodes_mut() {
         if node.op_as::<Source>().is_some() {
             continue;
         }
         let (name, operator) = (shown(&node.name), shown(operators.get(&*node.name).unwrap_or(&"Constant")));
         let op = std::mem::replace(&mut node.op, Box::new(Source::new()));
-        node.op = Box::new(Counted { op, name, operator, own_bytes: 0, total: total.clone() });
+        node.op = Box::new(Counted { op, name, operator, own_bytes: 0, total: total.clone(), folded: folded.clone() });
     }
     let analysis = model.analyse(false);
     for node in model.nodes_mut() {
@@ -75,6 +81,8 @@ struct Counted {
     /// What this node has added to the total.
     own_bytes: u64,
     total: Arc<AtomicU64>,
+    /// What the nodes have computed and kept so far.
+    folded: Arc<AtomicU64>,
 }
 
 impl Counted {
@@ -118,6 +126,14 @@ impl Counted {
         Ok(())
     }
 
+    /// Whether there is room to keep the node's values. Shapes and the like are always computed, since others wait for them; so are
+    /// large constants until [`MAX_FOLDED_BYTES`] are kept: those are not needed before the graph runs, and by then it is known that
+    /// all together are within the limit.
+    fn may_fold(&self) -> bool {
+        let own = self.own_bytes;
+        own <= SHAPE_BYTES || self.folded.fetch_add(own, Ordering::Relaxed).saturating_add(own) <= MAX_FOLDED_BYTES
+    }
+
     /// A convolution may lay out its input once for each place of the window.
     fn columns_bytes(&self, inputs: &[InferenceFact], outputs: &[InferenceFact]) -> u64 {
         if !self.operator.contains("Conv") || inputs.len() < 2 {
@@ -159,7 +175,7 @@ impl InferenceOp for Counted {
         let facts = self.op.infer_facts(inputs.clone(), outputs.clone(), observed.clone())?;
         self.count(&facts.0, &facts.1)?;
         // Only an operator whose inputs are all constant is computed; only then must it be asked again.
-        if facts.0.iter().all(|fact| fact.value.is_concrete()) {
+        if facts.0.iter().all(|fact| fact.value.is_concrete()) && self.may_fold() {
             return self.op.infer(inputs, outputs, observed);
         }
         Ok(facts)
