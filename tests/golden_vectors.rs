@@ -133,6 +133,11 @@ fn the_landmark_net_agrees_with_onnxruntime() {
     assert_eq!(check("landmarks-68"), 2);
 }
 
+#[test]
+fn the_net_for_presentation_attacks_agrees_with_onnxruntime() {
+    assert_eq!(check("fr-liveness"), 2);
+}
+
 /// The recogniser's embedding must move when its picture is fed wrongly; otherwise the vectors above would pin nothing.
 #[test]
 fn a_wrong_preprocessing_does_not_pass() {
@@ -153,6 +158,22 @@ fn a_wrong_preprocessing_does_not_pass() {
     let swapped = InputSpec { colour: Colour::Rgb, ..detector.clone() };
     let cosine = cases("yunet-2023mar")[0].least_cosine(&store, &swapped);
     assert!(cosine < LEAST_COSINE, "detector, channels swapped: {cosine}");
+    // Three logits can point the same way for another picture: their values must agree.
+    let liveness = &store.catalogue().get("fr-liveness").unwrap().input;
+    let furthest = |input: &InputSpec| {
+        let outputs = cases("fr-liveness").into_iter().flat_map(|case| case.outputs(&store, input));
+        let apart = |(ours, expected): (Vec<f32>, Vec<f32>)| {
+            ours.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max)
+        };
+        outputs.map(apart).fold(0f32, f32::max)
+    };
+    assert!(furthest(liveness) < 0.001, "{}", furthest(liveness));
+    for (what, input) in [
+        ("channels swapped", InputSpec { colour: Colour::Rgb, ..liveness.clone() }),
+        ("0 to 1", InputSpec { scale: 1.0 / 255.0, ..liveness.clone() }),
+    ] {
+        assert!(furthest(&input) > 0.1, "{what}: {}", furthest(&input));
+    }
     let landmarks = &store.catalogue().get("landmarks-68").unwrap().input;
     let raw = InputSpec { scale: 1.0, ..landmarks.clone() };
     let cosine = cases("landmarks-68")[0].least_cosine(&store, &raw);

@@ -49,7 +49,11 @@ fn the_pipeline_finds_what_it_needs() {
     let store = asked(ModelStore::open(&folder()).unwrap(), EngineChoice::F32);
     assert_eq!(store.default_for(Role::Detector).unwrap().id, "yunet-2023mar");
     assert_eq!(store.default_for(Role::Landmarks).unwrap().id, "landmarks-68");
-    assert!(matches!(store.default_for(Role::Pad), Err(ModelsError::NoDefault { role: Role::Pad })));
+    let pad = store.default_for(Role::Pad).unwrap();
+    assert_eq!((pad.id.as_str(), pad.input.box_scale, pad.pad.unwrap().bona_fide_class), ("fr-liveness", Some(2.7), 0));
+    let without =
+        catalogue_with(|text| text.replacen("role = \"pad\"\ndefault = true", "role = \"pad\"", 1)).1.unwrap();
+    assert!(matches!(without.default_for(Role::Pad), Err(ModelsError::NoDefault { role: Role::Pad })));
 
     let recogniser = store.default_for(Role::Recogniser).unwrap();
     let one_percent = recogniser.one_to_many("fpir-0.01").unwrap();
@@ -230,6 +234,8 @@ fn every_wrong_key_is_refused_with_model_and_key() {
         ("scale = 1.0", "scale = inf", "input.scale"),
         ("size_step_px = 32", "size_step_px = 0", "input.size_step_px"),
         ("dimension = 16", "dimension = 0", "output.dimension"),
+        ("alignment = \"frame\"", "alignment = \"face-square\"", "input.box_scale"),
+        ("alignment = \"frame\"", "alignment = \"frame\"\nbox_scale = 2.7", "input.box_scale"),
         ("dimension = 16", "dimension = 16\nkind = 2", "kind"),
     ];
     for (from, to, key) in edits {
@@ -237,6 +243,40 @@ fn every_wrong_key_is_refused_with_model_and_key() {
         assert!(message.contains("model YuNet") || message.contains("model yunet-2023mar"), "{to}: {message}");
         assert!(message.contains(key), "{to}: {message}");
     }
+}
+
+#[test]
+fn every_wrong_word_on_a_net_for_presentation_attacks_is_refused() {
+    let table = "[model.pad]\nbona_fide_class = 0\nweight = 1.0\n";
+    for (from, to, key) in [
+        ("bona_fide_class = 0", "bona_fide_class = 3", "pad.bona_fide_class"),
+        ("weight = 1.0", "weight = 0.0", "pad.weight"),
+        ("weight = 1.0", "weight = -1.0", "pad.weight"),
+        ("weight = 1.0", "weight = nan", "pad.weight"),
+        ("weight = 1.0", "weight = 1.0\nbias = 0.1", "bias"),
+        (table, "", "pad: a net of role pad needs it"),
+        ("box_scale = 2.7", "box_scale = 0.5", "input.box_scale"),
+        ("box_scale = 2.7", "box_scale = nan", "input.box_scale"),
+        ("box_scale = 2.7\n", "", "input.box_scale"),
+        ("role = \"pad\"", "role = \"landmarks\"", "pad: only a net of role pad"),
+    ] {
+        let message = refusal(from, to);
+        assert!(message.contains("fr-liveness") && message.contains(key), "{to}: {message}");
+    }
+}
+
+/// The cards of the MiniFASNets are a pattern: whoever has the weights fills in length and hash.
+#[test]
+fn the_cards_of_the_minifasnets_are_a_catalogue_beside_the_models_in_the_binary() {
+    let store = ModelStore::open(&folder().join("minifasnet")).unwrap();
+    let [v2, v1se] = store.catalogue().own_models() else { panic!("{:?}", store.catalogue().own_models()) };
+    for (card, id, scale) in [(v2, "minifasnet-v2", 2.7), (v1se, "minifasnet-v1se", 4.0)] {
+        assert_eq!((card.id.as_str(), card.role, card.default), (id, Role::Pad, false));
+        assert_eq!((card.input.box_scale, card.pad.unwrap().bona_fide_class), (Some(scale), 1));
+        assert!(folder().join("minifasnet").join(&card.file).metadata().is_err(), "the weights are not ours to ship");
+        assert!(folder().join("LICENSES").join("Apache-2.0.txt").is_file());
+    }
+    assert_eq!(store.default_for(Role::Pad).unwrap().id, "fr-liveness");
 }
 
 #[test]

@@ -57,6 +57,9 @@ pub struct ModelCard {
     pub input: InputSpec,
     /// What comes out.
     pub output: OutputSpec,
+    /// Of a net for presentation attack detection, and of no other: what its classes mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad: Option<PadSpec>,
     /// The thresholds measured for it; none for anything but a recogniser.
     #[serde(default, rename = "operating_point", skip_serializing_if = "Vec::is_empty")]
     pub operating_points: Vec<OperatingPoint>,
@@ -187,6 +190,16 @@ pub struct OutputSpec {
     pub dimension: usize,
     /// What the values mean.
     pub meaning: String,
+}
+
+/// How the classes of a net for presentation attack detection are read.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PadSpec {
+    /// Which of the output's logits is that of a bona fide presentation, from 0; all others are attacks.
+    pub bona_fide_class: usize,
+    /// How much its log-odds count where several nets are fused: the fused log-odds are the weighted mean. Above 0.
+    pub weight: f64,
 }
 
 /// A threshold on the similarity, with the error rates and the data that set it.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path};
 
-use super::{Comparison, ModelCard, ModelsError, OperatingPoint, Precision, Role, Source};
+use super::{Alignment, Comparison, ModelCard, ModelsError, OperatingPoint, Precision, Role, Source};
 
 /// The format of `catalogue.toml` this version reads.
 const FORMAT: i64 = 1;
@@ -215,6 +215,30 @@ fn first_fault(card: &ModelCard) -> Option<(String, String)> {
         return fault("output.dimension", "0: at least 1 is expected");
     }
 
+    match (input.alignment, input.box_scale) {
+        (Alignment::FaceSquare, Some(scale)) if (1.0..=10.0).contains(&scale) => {}
+        (Alignment::FaceSquare, _) => {
+            return fault("input.box_scale", "alignment face-square needs it: 1 to 10 heights of the face's box");
+        }
+        (_, None) => {}
+        (_, Some(_)) => return fault("input.box_scale", "only alignment face-square has one"),
+    }
+    match (card.role, card.pad) {
+        (Role::Pad, Some(pad)) => {
+            if pad.bona_fide_class >= card.output.dimension || card.output.dimension < 2 {
+                let reason =
+                    format!("{}: one of the {} classes is expected", pad.bona_fide_class, card.output.dimension);
+                return fault("pad.bona_fide_class", &reason);
+            }
+            if !(pad.weight.is_normal() && pad.weight > 0.0) {
+                return fault("pad.weight", &format!("{}: a finite number above 0 is expected", pad.weight));
+            }
+        }
+        (Role::Pad, None) => return fault("pad", "a net of role pad needs it: bona_fide_class and weight"),
+        (_, None) => {}
+        (_, Some(_)) => return fault("pad", "only a net of role pad has it"),
+    }
+
     if card.role != Role::Recogniser && card.profile.is_some() {
         return fault("profile", "only a recogniser has one");
     }
@@ -324,7 +348,10 @@ fn not_a_variant(card: &ModelCard, from: &str, models: &[ModelCard]) -> Option<S
     if original.precision != Precision::F32 {
         return Some(format!("{from} is not a model in f32"));
     }
-    if original.role != card.role || original.input != card.input || original.output != card.output {
+    let same = |other: &ModelCard| {
+        (other.role, &other.input, &other.output, other.pad) == (card.role, &card.input, &card.output, card.pad)
+    };
+    if !same(original) {
         return Some(format!("{from} has another role, input or output, so neither can take the other's place"));
     }
     let other = models.iter().find(|other| other.id != card.id && other.quantised_from.as_deref() == Some(from));

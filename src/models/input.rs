@@ -23,6 +23,9 @@ pub struct InputSpec {
     pub scale: f32,
     /// Which part of the frame the model takes.
     pub alignment: Alignment,
+    /// Of [`Alignment::FaceSquare`], and of no other: the side of the square in heights of the face's box.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub box_scale: Option<f32>,
     /// Absent when the model takes `shape` only; otherwise width and height may be any multiple of this, in px.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_step_px: Option<usize>,
@@ -71,6 +74,9 @@ pub enum Alignment {
     Frame,
     /// The detector's face box, stretched to the input's size.
     FaceBox,
+    /// A square around the middle of the face's box, whose side is the box's height times `box_scale`, moved or shrunk until it lies
+    /// in the picture.
+    FaceSquare,
     /// 112x112 px, warped so that eyes, nose tip and mouth corners lie on the five-point template of ArcFace (Deng et al., CVPR 2019).
     #[serde(rename = "arcface-112")]
     Arcface112,
@@ -241,7 +247,16 @@ mod tests {
             Layout::Nhwc => [1, 1, 2, channels],
         };
         let mean = (0..channels).map(|c| 10.0 * c as f32).collect();
-        InputSpec { shape, layout, colour, mean, scale: 0.5, alignment: Alignment::Frame, size_step_px: None }
+        InputSpec {
+            shape,
+            layout,
+            colour,
+            mean,
+            scale: 0.5,
+            alignment: Alignment::Frame,
+            box_scale: None,
+            size_step_px: None,
+        }
     }
 
     const TWO_PIXELS: [u8; 6] = [10, 20, 30, 40, 50, 60];

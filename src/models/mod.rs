@@ -30,7 +30,7 @@ use std::path::PathBuf;
 
 pub use auto::{Preference, preferred};
 pub use card::{
-    Comparison, Digest, Format, ModelCard, OperatingPoint, OutputSpec, Precision, Publication, Role, Source,
+    Comparison, Digest, Format, ModelCard, OperatingPoint, OutputSpec, PadSpec, Precision, Publication, Role, Source,
 };
 pub use catalogue::Catalogue;
 pub use input::{Alignment, Colour, InputSpec, Layout};

@@ -25,8 +25,13 @@ mod embedded {
 
     /// The others, which packages install as files.
     #[cfg(feature = "embedded-extras")]
-    pub(super) const EXTRAS: &[(&str, &[u8])] =
-        files!["yunet-2023mar.onnx", "seeta-frontal-1.0.bin", "landmarks-68.onnx", "mobilefacenet-arcface-192.onnx",];
+    pub(super) const EXTRAS: &[(&str, &[u8])] = files![
+        "yunet-2023mar.onnx",
+        "seeta-frontal-1.0.bin",
+        "landmarks-68.onnx",
+        "mobilefacenet-arcface-192.onnx",
+        "fr-liveness.onnx",
+    ];
     #[cfg(not(feature = "embedded-extras"))]
     pub(super) const EXTRAS: &[(&str, &[u8])] = &[];
 }

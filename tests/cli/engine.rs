@@ -300,7 +300,7 @@ fn models_list_tells_precision_and_what_is_taken() {
         let model = doctor[part]["model"].as_str().unwrap();
         assert!(taken.iter().any(|line| line.split_whitespace().nth(1) == Some(model)), "{model}: {text}");
     }
-    assert_eq!(taken.len(), 3, "detector, landmarks, recogniser: {text}");
+    assert_eq!(taken.len(), 4, "detector, landmarks, pad, recogniser: {text}");
 }
 
 #[test]

@@ -43,6 +43,20 @@ def landmarks_input(rgb):
     return (luma / 256).astype(np.float32)[None, None]
 
 
+def liveness_input(rgb):
+    """BGR, 0 to 255, planes."""
+    return rgb[..., ::-1].astype(np.float32).transpose(2, 0, 1)[None]
+
+
+def square(photo, box, scale, side):
+    """The square around the middle of a face's box, `scale` heights of it, moved or shrunk into the picture."""
+    height = float(box[3]) * scale
+    length = min(round(height), *photo.size)
+    corner = [min(max(round(float(box[n] + box[n + 2] / 2) - length / 2), 0), photo.size[n] - length) for n in (0, 1)]
+    part = photo.crop((*corner, corner[0] + length, corner[1] + length))
+    return np.asarray(part.resize((side, side), Image.Resampling.BILINEAR))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--cache", type=pathlib.Path, default=ROOT / "target" / "packages", help="where archives are kept")
@@ -50,6 +64,7 @@ def main():
     yunet = faces.session(ROOT / "models/yunet-2023mar.onnx")
     landmarks = faces.session(ROOT / "models/landmarks-68.onnx")
     recogniser = faces.session(ROOT / "models/mobilefacenet-arcface-192.onnx")
+    liveness = faces.session(ROOT / "models/fr-liveness.onnx")
     # Quantised files as they are written: what onnxruntime makes of them with all optimisation rounds differently.
     yunet_int8 = faces.session(ROOT / "models/yunet-2023mar-int8.onnx", as_written=True)
     recogniser_int8 = faces.session(ROOT / "models/mobilefacenet-arcface-192-int8.onnx", as_written=True)
@@ -77,6 +92,8 @@ def main():
             edges = (box[0], box[1], box[0] + box[2], box[1] + box[3])
             face = np.asarray(photo.resize((64, 64), Image.Resampling.BILINEAR, box=tuple(float(e) for e in edges)))
             case("landmarks-68", landmarks, f"{name}-box", face, landmarks_input(face))
+            around = square(photo, box, 2.7, 128)
+            case("fr-liveness", liveness, f"{name}-square", around, liveness_input(around))
         if name == "collins":
             small = np.asarray(photo.resize((160, 160), Image.Resampling.LANCZOS))[:128]
             case("yunet-2023mar", yunet, f"{name}-frame", small, faces.yunet_input(small))

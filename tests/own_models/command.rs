@@ -147,7 +147,7 @@ fn two_families_are_imported_and_embed() {
     let verified = place.run(&["models", "verify", "--models", &models]);
     assert_eq!(
         (verified.code, verified.out.lines().filter(|line| line.starts_with("ok")).count()),
-        (0, 8),
+        (0, 9),
         "{verified:?}"
     );
     let licences: Vec<String> = place.written().into_iter().filter(|file| file.starts_with("LICENSES")).collect();

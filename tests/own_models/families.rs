@@ -64,6 +64,7 @@ fn every_family_computes_what_onnxruntime_does() {
             mean: vec![family.mean; 3],
             scale: family.scale,
             alignment: Alignment::Arcface112,
+            box_scale: None,
             size_step_px: None,
         };
         let mut graph = Graph::load(&family.name, &family.bytes, &shape).unwrap();

@@ -136,6 +136,7 @@ impl Examination {
                 dimension,
                 meaning: "The face's embedding; two are compared by their cosine".to_owned(),
             },
+            pad: None,
             operating_points: draft.operating_points.clone(),
         };
         // Before the trial, which may take minutes.

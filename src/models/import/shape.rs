@@ -75,7 +75,7 @@ pub(super) fn input(layout: Layout, alignment: Option<Alignment>) -> Result<Inpu
         Layout::Nhwc => [1, side, side, 3],
     };
     let (colour, mean) = (Colour::Rgb, vec![0.0; 3]);
-    Ok(InputSpec { shape, layout, colour, mean, scale: 1.0, alignment, size_step_px: None })
+    Ok(InputSpec { shape, layout, colour, mean, scale: 1.0, alignment, box_scale: None, size_step_px: None })
 }
 
 /// Which of the outputs is the embedding: the only one, or the one called `named`.
