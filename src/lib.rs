@@ -13,6 +13,7 @@
 //! | [`capture`] | frame sources: replay, HTTP, a child's output, a camera |
 //! | [`detect`] | where the faces are |
 //! | [`align`] | the 112x112 crop a recogniser wants, and how good the sample is |
+//! | [`pad`] | whether a face is a bona fide presentation or an attack |
 //! | [`embed`] | a crop to a unit-norm embedding |
 //! | [`gallery`] | subjects, templates, the sealed store, immutable snapshots |
 //! | [`identify`] | one-to-many search over a snapshot |
@@ -50,4 +51,5 @@ pub mod gallery;
 pub mod identify;
 pub mod models;
 pub mod nn;
+pub mod pad;
 pub mod pipeline;

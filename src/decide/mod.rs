@@ -60,6 +60,7 @@ impl Policy {
         if now.monotonic.saturating_since(case.at.captured.monotonic) > max_frame_age {
             return deny(DenyReason::FrameTooOld);
         }
+        // What is undetermined denies nothing here, as what was not assessed.
         if let PadVerdict::Attack(_) = case.pad {
             return deny(DenyReason::PresentationAttack);
         }
@@ -89,7 +90,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{Candidate, Monotonic, Rung, Similarity, SourceId, SubjectId, Threshold};
+    use crate::domain::{Candidate, Monotonic, PadDoubt, Rung, Similarity, SourceId, SubjectId, Threshold};
 
     fn at(ms: u64) -> Stamp {
         let since_boot = Duration::from_millis(ms);
@@ -143,6 +144,11 @@ mod tests {
             decide_once(&[("ada", 0.9)], PadVerdict::Attack(0.9), None, 0),
             denied(DenyReason::PresentationAttack)
         );
+        for doubt in PadDoubt::ALL {
+            let undetermined = PadVerdict::Undetermined(doubt);
+            assert_eq!(decide_once(&[("ada", 0.4)], undetermined, None, 0), Decision::Granted(subject("ada")));
+            assert_eq!(decide_once(&[("ada", 0.3)], undetermined, None, 0), denied(DenyReason::BelowThreshold));
+        }
         assert_eq!(decide_once(&[], fine, None, 0), denied(DenyReason::GalleryEmpty));
         assert_eq!(decide_once(&[("ada", 0.399)], fine, None, 0), denied(DenyReason::BelowThreshold));
         assert_eq!(decide_once(&[("ada", 0.9), ("eve", 0.86)], fine, None, 0), denied(DenyReason::Ambiguous));

@@ -24,7 +24,7 @@ pub use face::{AlignedFace, FaceCrop};
 pub use face_choice::FaceChoice;
 pub use frame::{Frame, FrameRef, SourceId};
 pub use ladder::{Foothold, Rung, ThresholdLadder};
-pub use probe::{PadVerdict, Probe};
+pub use probe::{PadDoubt, PadVerdict, Probe};
 pub use quality::{QualityPart, QualityRefusal, SampleQuality};
 pub use similarity::{Similarity, Threshold};
 pub use subject::{InvalidSubjectId, SubjectId, TemplateId};
