@@ -6,6 +6,7 @@ use crate::{
     eval::EvalError,
     gallery::GalleryError,
     models::{ModelsError, import::ImportError},
+    pad::PadError,
     pipeline::PipelineError,
 };
 
@@ -82,6 +83,7 @@ fn is_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.downcast_ref().is_some_and(CaptureError::is_usage)
         || cause.downcast_ref().is_some_and(EvalError::is_usage)
         || cause.downcast_ref().is_some_and(ImportError::is_usage)
+        || cause.downcast_ref().is_some_and(PadError::is_usage)
         || cause.downcast_ref().is_some_and(|e| matches!(e, PipelineError::Source(source) if source.is_usage()))
         || cause.downcast_ref().is_some_and(|e| {
             matches!(

@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf};
 
-use crate::{detect::DetectError, domain::EmbeddingError, embed::EmbedError};
+use crate::{detect::DetectError, domain::EmbeddingError, embed::EmbedError, pad::PadError};
 
 /// Why recognition could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +61,9 @@ pub enum EvalError {
     /// The recogniser failed.
     #[error(transparent)]
     Embed(#[from] EmbedError),
+    /// Presentation attack detection failed.
+    #[error(transparent)]
+    Pad(#[from] PadError),
     /// Stopped before every picture was looked at.
     #[error(
         "stopped: {done} of {of} pictures are done; what was found is in the cache, the same command goes on from there"
@@ -77,6 +80,14 @@ pub enum EvalError {
         /// How many pictures there are.
         photos: usize,
         /// Why the first of them gave none.
+        reason: String,
+    },
+    /// No recording shows a face that could be assessed.
+    #[error("none of {recordings} recordings shows a face, so nothing can be said; the first one's reason: {reason}")]
+    NothingAssessed {
+        /// How many recordings there are.
+        recordings: usize,
+        /// Why the first of them gave nothing.
         reason: String,
     },
     /// The recogniser tells nobody from anybody.
@@ -125,6 +136,8 @@ pub enum EvalError {
 impl EvalError {
     /// Whether the caller named something that is not there, or cannot be.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::UnknownRule { .. } | Self::List { .. } | Self::Missing { .. } | Self::Cache { .. })
+        let of_pad = matches!(self, Self::Pad(error) if error.is_usage());
+        of_pad
+            || matches!(self, Self::UnknownRule { .. } | Self::List { .. } | Self::Missing { .. } | Self::Cache { .. })
     }
 }

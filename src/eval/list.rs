@@ -185,9 +185,21 @@ impl List<Boxed> {
 /// # Errors
 /// [`EvalError::Missing`] counts those that are not there and names the first few.
 pub fn pictures<'a>(root: &Path, named: impl IntoIterator<Item = &'a Path>) -> Result<Vec<PathBuf>, EvalError> {
+    there(root, named, Path::is_file)
+}
+
+/// Checks that all of `named` are in `root`, being there as `is_there` says, and gives each of them once, sorted.
+///
+/// # Errors
+/// As [`pictures`].
+pub(super) fn there<'a>(
+    root: &Path,
+    named: impl IntoIterator<Item = &'a Path>,
+    is_there: fn(&Path) -> bool,
+) -> Result<Vec<PathBuf>, EvalError> {
     let all: BTreeSet<&Path> = named.into_iter().collect();
     let missing: Vec<String> =
-        all.iter().filter(|path| !root.join(path).is_file()).map(|path| path.display().to_string()).collect();
+        all.iter().filter(|path| !is_there(&root.join(path))).map(|path| path.display().to_string()).collect();
     if missing.is_empty() {
         return Ok(all.into_iter().map(Path::to_owned).collect());
     }
@@ -199,14 +211,14 @@ pub fn pictures<'a>(root: &Path, named: impl IntoIterator<Item = &'a Path>) -> R
 }
 
 /// A CSV file whose header is read.
-struct Table<'a> {
+pub(super) struct Table<'a> {
     path: &'a Path,
     header: StringRecord,
     reader: Reader<std::fs::File>,
 }
 
 impl<'a> Table<'a> {
-    fn open(path: &'a Path) -> Result<Self, EvalError> {
+    pub(super) fn open(path: &'a Path) -> Result<Self, EvalError> {
         let refuse = |e: &csv::Error| refuse_csv(path, e);
         let mut reader = ReaderBuilder::new().trim(Trim::All).from_path(path).map_err(|e| refuse(&e))?;
         let header = reader.headers().map_err(|e| refuse(&e))?.clone();
@@ -214,7 +226,7 @@ impl<'a> Table<'a> {
     }
 
     /// The place of the column with one of these names.
-    fn column(&self, names: &[&str]) -> Result<usize, EvalError> {
+    pub(super) fn column(&self, names: &[&str]) -> Result<usize, EvalError> {
         let found = names.iter().find_map(|name| self.optional(name).transpose()).transpose()?;
         found.ok_or_else(|| {
             let columns: Vec<&str> = self.header.iter().collect();
@@ -226,7 +238,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    fn optional(&self, name: &str) -> Result<Option<usize>, EvalError> {
+    pub(super) fn optional(&self, name: &str) -> Result<Option<usize>, EvalError> {
         let mut places = self.header.iter().enumerate().filter(|(_, column)| *column == name).map(|(place, _)| place);
         let first = places.next();
         match places.next() {
@@ -239,7 +251,10 @@ impl<'a> Table<'a> {
         EvalError::List { path: self.path.to_owned(), line: Some(1), reason }
     }
 
-    fn rows<T>(&mut self, mut parse: impl FnMut(&Row<'_>) -> Result<T, EvalError>) -> Result<List<T>, EvalError> {
+    pub(super) fn rows<T>(
+        &mut self,
+        mut parse: impl FnMut(&Row<'_>) -> Result<T, EvalError>,
+    ) -> Result<List<T>, EvalError> {
         let (mut rows, mut lines) = (Vec::new(), Vec::new());
         for record in self.reader.records() {
             let record = record.map_err(|e| refuse_csv(self.path, &e))?;
@@ -255,7 +270,7 @@ impl<'a> Table<'a> {
     }
 }
 
-struct Row<'a> {
+pub(super) struct Row<'a> {
     path: &'a Path,
     header: &'a StringRecord,
     record: &'a StringRecord,
@@ -264,24 +279,29 @@ struct Row<'a> {
 
 impl Row<'_> {
     /// A value, which may be empty.
-    fn any_text(&self, column: usize) -> &str {
+    pub(super) fn any_text(&self, column: usize) -> &str {
         self.record.get(column).unwrap_or_default()
     }
 
     /// A value.
-    fn text(&self, column: usize) -> Result<&str, EvalError> {
+    pub(super) fn text(&self, column: usize) -> Result<&str, EvalError> {
         match self.any_text(column) {
             "" => self.refuse(format!("{} is empty", self.header.get(column).unwrap_or_default())),
             text => Ok(text),
         }
     }
 
-    fn refuse<T>(&self, reason: String) -> Result<T, EvalError> {
+    pub(super) fn refuse<T>(&self, reason: String) -> Result<T, EvalError> {
         Err(EvalError::List { path: self.path.to_owned(), line: Some(self.line), reason })
     }
 
     /// Refuses what stood in an earlier line already.
-    fn once<K: Eq + std::hash::Hash>(&self, seen: &mut HashMap<K, u64>, key: K, what: &str) -> Result<(), EvalError> {
+    pub(super) fn once<K: Eq + std::hash::Hash>(
+        &self,
+        seen: &mut HashMap<K, u64>,
+        key: K,
+        what: &str,
+    ) -> Result<(), EvalError> {
         match seen.insert(key, self.line) {
             Some(line) => self.refuse(format!("{what} stands in line {line}; each counts once")),
             None => Ok(()),

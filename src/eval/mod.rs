@@ -3,7 +3,8 @@
 //! The pure half takes similarities and gives rates: [`Rate`] with its interval, [`Verification`] (one to one: FMR, FNMR, equal error
 //! rate), [`FoldAccuracy`], [`Identification`] (one to many: FPIR, FNIR), [`ReferenceRule`] and the charts.
 //! The other half takes lists and photos to similarities: [`List`], [`Stages`] (the product's own detect, align, embed),
-//! [`Survey`] over all cores with its [`Cache`], [`Samples`]. [`Planting`] measures enrolment.
+//! [`Survey`] over all cores with its [`Cache`], [`Samples`]. [`Planting`] measures enrolment. [`PadTrials`] and [`DoorTally`] measure
+//! presentation attack detection (ISO/IEC 30107-3), [`PadStages`] looks at what was presented.
 //! `docs/recognition.md` says what is measured and how.
 
 mod cache;
@@ -16,6 +17,7 @@ mod growth;
 mod identification;
 mod list;
 mod operating_points;
+mod pad;
 mod planting;
 mod random_gallery;
 mod rate;
@@ -36,6 +38,9 @@ pub use growth::{Extrapolated, ResemblanceTail};
 pub use identification::{Identification, MatedSearch};
 pub use list::{Boxed, Labelled, List, Pair, pictures};
 pub use operating_points::{PointLists, PointTargets};
+pub use pad::{
+    DoorTally, PadRates, PadStages, PadTrial, PadTrials, Presentation, Presented, SeenFrame, presentations, recordings,
+};
 pub use planting::{Planted, Planting, Purify};
 pub use random_gallery::{ExpectedRate, NonmatedSearch, OwnSearch, RandomGallery};
 pub use rate::{Interval, Rate};

@@ -7,6 +7,7 @@ mod engine;
 mod eval;
 mod events;
 mod manual;
+mod pad;
 mod purified;
 mod service;
 mod sface;

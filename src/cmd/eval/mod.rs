@@ -4,6 +4,7 @@ mod detect;
 mod enrolment;
 mod identify;
 mod operating_points;
+mod pad;
 mod record;
 mod verify;
 
@@ -40,6 +41,7 @@ enum What {
     Detect(detect::Detect),
     Enrolment(enrolment::Enrolment),
     OperatingPoints(operating_points::OperatingPoints),
+    Pad(pad::Pad),
 }
 
 impl Eval {
@@ -50,6 +52,7 @@ impl Eval {
             What::Detect(c) => c.run(models),
             What::Enrolment(c) => c.run(models),
             What::OperatingPoints(c) => c.run(models),
+            What::Pad(c) => c.run(models),
         }
     }
 }
