@@ -230,8 +230,8 @@ shells_and_manual() {
         there sh -c 'for page in /usr/share/man/man1/doorward*.1.gz; do gzip -dc $page | grep -q "^\.TH doorward" || { echo $page; exit 1; }; done'
 }
 
-# Two people are granted once each, where the machine keeps up with the pictures. An emulator sees few of them, as they are played at a
-# camera's pace (10 of 143 on a busy machine): there it is enough that somebody is granted and somebody denied, by the exit code.
+# Two people are granted once each, where the machine keeps up with the pictures. An emulator sees fewer of them, though they are played
+# slower there: it is enough that somebody is granted and somebody denied, by the exit code.
 demo() {
     local out
     out=$(there doorward demo) || { echo "$out"; return 1; }

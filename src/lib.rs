@@ -13,6 +13,7 @@
 //! | [`capture`] | frame sources: replay, HTTP, a child's output, a camera |
 //! | [`detect`] | where the faces are |
 //! | [`align`] | the 112x112 crop a recogniser wants, and how good the sample is |
+//! | [`track`] | faces joined over frames |
 //! | [`pad`] | whether a face is a bona fide presentation or an attack |
 //! | [`embed`] | a crop to a unit-norm embedding |
 //! | [`gallery`] | subjects, templates, the sealed store, immutable snapshots |
@@ -29,6 +30,7 @@
 //!                                  detect                embed
 //!                                  align                 identify
 //!                                  quality               decide
+//!                                  track
 //! ```
 //! The slot is the one lossy edge: a newer frame replaces an unread one. Nothing after it is ever
 //! dropped; pressure reaches the slot, so that what is decided on is always fresh.
@@ -53,3 +55,4 @@ pub mod models;
 pub mod nn;
 pub mod pad;
 pub mod pipeline;
+pub mod track;

@@ -16,7 +16,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use doorward::{
     capture::{CaptureError, FrameSource, Pacing, Received, StopSignal},
-    config::{QualityLimits, SupervisionSettings},
+    config::{QualityLimits, SupervisionSettings, TrackSettings},
     decide::Demands,
     detect::{DetectError, FaceDetector},
     domain::{
@@ -83,7 +83,7 @@ impl FrameSource for Script {
     }
 }
 
-/// Finds one face a frame.
+/// Finds one face a frame, each time in another corner: somebody else each time.
 struct OneFace {
     takes: Duration,
     panic_at: Option<u64>,
@@ -99,12 +99,18 @@ impl FaceDetector for OneFace {
         self.calls += 1;
         assert!(self.panic_at != Some(self.calls), "scripted panic");
         thread::sleep(self.takes);
-        let points = [(58.0, 66.0), (102.0, 66.0), (80.0, 92.0), (62.0, 112.0), (98.0, 112.0)];
-        Ok(vec![Detection {
-            bbox: BBox { x: 40.0, y: 30.0, w: 80.0, h: 100.0 },
-            score: 0.9,
-            landmarks: Landmarks5(points.map(|(x, y)| Point { x, y })),
-        }])
+        let (x, y) = [(8.0, 8.0), (110.0, 8.0), (8.0, 110.0), (110.0, 110.0)][self.calls as usize % 4];
+        Ok(vec![face_at(x, y)])
+    }
+}
+
+/// A face whose box has this upper left corner.
+fn face_at(x: f32, y: f32) -> Detection {
+    let points = [(7.0, 14.0), (25.0, 14.0), (16.0, 25.0), (9.0, 33.0), (23.0, 33.0)];
+    Detection {
+        bbox: BBox { x, y, w: 32.0, h: 40.0 },
+        score: 0.9,
+        landmarks: Landmarks5(points.map(|(dx, dy)| Point { x: x + dx, y: y + dy })),
     }
 }
 
@@ -253,7 +259,12 @@ impl Rig {
                 margin: 0.05,
                 max_frame_age: Duration::from_secs(5),
                 cooldown: self.cooldown,
+                agree: 1,
+                looks: 1,
+                retry: Duration::ZERO,
             },
+            // Lost after two frames: the same corner is another track four frames later.
+            track: TrackSettings { lost_after: Duration::ZERO },
             sinks: Box::new(move || Ok(vec![Box::new(notebook)])),
             witness: None,
             observer: None,
@@ -627,7 +638,7 @@ fn the_health_shows_what_is_built_what_waits_and_the_end() {
     ask.send(()).unwrap();
     diary.wait_for("the end", |h| h.stopping);
     let tally = outcome.recv_timeout(Duration::from_secs(20)).unwrap().tally;
-    assert_eq!((tally.sightings, tally.judged), (3, 3));
+    assert_eq!((tally.sightings, tally.judged), (4, 4), "three frames, and the end of their tracks");
 }
 
 #[test]
@@ -696,4 +707,108 @@ fn a_gallery_that_takes_long_to_read_holds_up_neither_the_door_nor_the_observer_
     ask.send(()).unwrap();
     outcome.recv_timeout(Duration::from_secs(20)).expect("the pipeline never ended").result.unwrap();
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+}
+
+// ---------------------------------------------------------------- tracks
+
+/// Shows these faces, frame by frame, and nobody after that.
+struct Faces(VecDeque<Vec<Detection>>);
+
+impl FaceDetector for Faces {
+    fn name(&self) -> &str {
+        "a script of faces"
+    }
+
+    fn detect(&mut self, _: &RgbImage) -> Result<Vec<Detection>, DetectError> {
+        Ok(self.0.pop_front().unwrap_or_default())
+    }
+}
+
+/// A door that asks for three of five looks, and sees these faces.
+fn door(frames_of_faces: Vec<Vec<Detection>>) -> (Pipeline, Arc<Mutex<Vec<AccessEvent>>>) {
+    let mut rig = Rig::new(frames(frames_of_faces.len()));
+    rig.every = Duration::from_millis(2);
+    let events = rig.events();
+    let mut pipeline = rig.pipeline();
+    (pipeline.demands.agree, pipeline.demands.looks) = (3, 5);
+    pipeline.demands.cooldown = Duration::from_secs(60);
+    pipeline.detector = Box::new(move || Ok(Box::new(Faces(frames_of_faces.into()))));
+    (pipeline, events)
+}
+
+fn told(events: &Mutex<Vec<AccessEvent>>) -> Vec<(u64, u64, Decision)> {
+    events.lock().unwrap().iter().map(|e| (e.track.number(), e.at.seq, e.decision.clone())).collect()
+}
+
+fn granted_ada() -> Decision {
+    Decision::Granted("ada".parse().unwrap())
+}
+
+#[test]
+fn one_stay_is_one_decision_by_the_third_look() {
+    let (pipeline, events) = door(vec![vec![face_at(40.0, 40.0)]; 40]);
+    let Outcome { tally, result } = pipeline.run(&never_asked().1);
+    result.unwrap();
+    assert_eq!(told(&events), [(0, 2, granted_ada())]);
+    assert_eq!(tally.probes, 3, "what is decided is not embedded any more");
+    assert_eq!((tally.granted, tally.denied, tally.emitted), (1, 0, 1));
+}
+
+#[test]
+fn who_leaves_and_returns_is_a_new_track() {
+    let (there, gone) = (vec![face_at(40.0, 40.0)], Vec::new());
+    let script = [vec![there.clone(); 8], vec![gone; 4], vec![there; 8]].concat();
+    let (pipeline, events) = door(script);
+    pipeline.run(&never_asked().1).result.unwrap();
+    let cooldown = Decision::Denied(DenyReason::Cooldown("ada".parse().unwrap()));
+    assert_eq!(told(&events), [(0, 2, granted_ada()), (1, 14, cooldown)]);
+}
+
+#[test]
+fn who_leaves_before_enough_looks_is_told_of() {
+    let script = [vec![vec![face_at(40.0, 40.0)]; 2], vec![Vec::new(); 6]].concat();
+    let (pipeline, events) = door(script);
+    pipeline.run(&never_asked().1).result.unwrap();
+    assert_eq!(told(&events), [(0, 1, Decision::Denied(DenyReason::TooFewLooks))]);
+    let (pipeline, events) = door(vec![vec![face_at(40.0, 40.0)]; 2]);
+    pipeline.run(&never_asked().1).result.unwrap();
+    assert_eq!(told(&events), [(0, 1, Decision::Denied(DenyReason::TooFewLooks))], "also when the source ends");
+}
+
+#[test]
+fn of_a_crowd_one_is_decided_as_soon_as_one_alone_and_all_have_their_turn() {
+    let places = [(2.0, 2.0), (60.0, 2.0), (118.0, 2.0), (2.0, 110.0), (60.0, 110.0), (118.0, 110.0)];
+    let crowd: Vec<Detection> = places.iter().map(|&(x, y)| face_at(x, y)).collect();
+    let (pipeline, events) = door(vec![crowd; 40]);
+    pipeline.run(&never_asked().1).result.unwrap();
+    let told = told(&events);
+    assert_eq!(told.first().map(|(_, frame, _)| *frame), Some(2), "{told:?}");
+    let mut tracks: Vec<u64> = told.iter().map(|(track, ..)| *track).collect();
+    tracks.sort_unstable();
+    assert_eq!(tracks, [0, 1, 2, 3, 4, 5], "{told:?}");
+    // All of them are Ada: the others meet her cooldown.
+    assert_eq!(told.iter().filter(|(.., decision)| decision.is_granted()).count(), 1);
+}
+
+#[test]
+fn a_face_that_becomes_another_under_way_is_told_and_begins_again() {
+    /// Ada for two looks, then somebody else.
+    struct Swap(ModelId, u32);
+    impl FaceEmbedder for Swap {
+        fn model(&self) -> &ModelId {
+            &self.0
+        }
+        fn embed(&mut self, _: &FaceCrop) -> Result<Embedding, EmbedError> {
+            self.1 += 1;
+            Ok(if self.1 <= 2 { Embedding::new(model(), &[0.0, 1.0, 0.0]).unwrap() } else { ada() })
+        }
+        fn engine_name(&self) -> &'static str {
+            "a script"
+        }
+    }
+    let (mut pipeline, events) = door(vec![vec![face_at(40.0, 40.0)]; 12]);
+    pipeline.embedder = Box::new(|| Ok(Box::new(Swap(model(), 0))));
+    pipeline.run(&never_asked().1).result.unwrap();
+    // Looks 0 and 1 are a stranger's, 2 and 3 are unlike them, 4 to 6 are Ada's.
+    assert_eq!(told(&events), [(0, 3, Decision::Denied(DenyReason::IdentityChanged)), (0, 6, granted_ada())]);
 }

@@ -24,7 +24,7 @@ pub struct Bench {
     detector: Box<dyn FaceDetector>,
     embedder: Box<dyn FaceEmbedder>,
     snapshot: Arc<Snapshot>,
-    policy: Policy,
+    demands: Demands,
     clock: Arc<dyn Clock>,
     times: BTreeMap<&'static str, Vec<Duration>>,
     faces: usize,
@@ -73,8 +73,8 @@ impl Bench {
         clock: Arc<dyn Clock>,
         engine: Engine,
     ) -> Self {
-        let (policy, times) = (Policy::new(demands), BTreeMap::new());
-        Self { detector, embedder, snapshot, policy, clock, times, faces: 0, engine, profiles: None }
+        let times = BTreeMap::new();
+        Self { detector, embedder, snapshot, demands, clock, times, faces: 0, engine, profiles: None }
     }
 
     /// Runs a frame through every stage without measuring: the first run fills caches and buffers,
@@ -102,8 +102,9 @@ impl Bench {
             let embedding = timed(times, "embed", || self.embedder.embed(&face.crop))?;
             let candidates = timed(times, "identify", || identify(&self.snapshot, &embedding))?;
             let (pad, searched) = (PadVerdict::NotAssessed, self.snapshot.subjects().len());
-            let case = Case { at: &frame.at, pad, candidates: &candidates, searched, expires: None };
-            timed(times, "decide", || self.policy.decide(case, self.clock.now()));
+            let (candidates, embedding) = (&candidates, &embedding);
+            let case = Case { at: &frame.at, embedding, pad, candidates, searched, expires: None };
+            timed(times, "decide", || Policy::on_picture(&self.demands, case, self.clock.now()));
             self.faces += 1;
         }
         times.entry("frame").or_default().push(started.elapsed());

@@ -4,7 +4,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::Args;
@@ -19,14 +19,14 @@ use super::{
 };
 use crate::{
     capture::{self, decode_picture},
-    config::{DetectorSettings, Pace, SourceKind, SourceSettings, SupervisionSettings},
+    config::{DetectorSettings, Pace, SourceKind, SourceSettings, SupervisionSettings, TrackSettings},
     detect,
-    domain::{AccessEvent, Clock, Decision, Frame, SubjectId, SystemClock},
+    domain::{Clock, Decision, Frame, SubjectId, SystemClock},
     embed,
     emit::{EmitError, EventSink, JsonLines},
     enrol::EnrolSession,
     gallery::{Gallery, NewSubject, NewTemplate, Snapshot},
-    pipeline::{Pipeline, PipelineError},
+    pipeline::{Pipeline, PipelineError, Standing},
 };
 
 /// See it work: enrols people from photos and plays a short real sequence as if it were a camera
@@ -49,6 +49,11 @@ pub(super) struct Demo {
 
 /// The sequence's own pace.
 const FPS: f32 = 12.0;
+
+/// The shortest stay of somebody in the sequence,
+const SHORTEST_STAY_FRAMES: f32 = 24.0;
+/// and how many looks at them there should be time for: a decision takes five at most.
+const LOOKS_A_STAY: f32 = 6.0;
 
 /// Somebody the demo enrols.
 struct Person {
@@ -92,13 +97,16 @@ impl Demo {
         let say = |text: String| -> io::Result<()> {
             if self.json { writeln!(io::stderr(), "{text}") } else { writeln!(io::stdout(), "{text}") }
         };
-        let settings = SourceSettings {
-            pace: Pace::Realtime,
-            fps: FPS,
-            ..SourceSettings::new(SourceKind::Mjpeg(Self::sequence(scratch.path())?))
-        };
-        let snapshot = enrol_everyone(&engine, scratch.path(), &say)?;
-        say(format!("playing {} as if it were a camera, {FPS} frames a second", settings.name))?;
+        let sequence = SourceSettings::new(SourceKind::Mjpeg(Self::sequence(scratch.path())?));
+        let Enrolled { snapshot, look } = enrol_everyone(&engine, scratch.path(), &say)?;
+        let fps = FPS.min(SHORTEST_STAY_FRAMES / (LOOKS_A_STAY * look.as_secs_f32()));
+        let settings = SourceSettings { pace: Pace::Realtime, fps, ..sequence };
+        let slow = if fps < FPS { ", slower than recorded, as this machine is slow" } else { "" };
+        say(format!(
+            "playing {} as if it were a camera, {} frames a second{slow}",
+            settings.name,
+            (fps * 10.0).round() / 10.0
+        ))?;
 
         let seen: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
         let pipeline = self.pipeline(&engine, settings, snapshot, seen.clone())?;
@@ -147,7 +155,7 @@ impl Demo {
     /// The demo's gallery, in memory.
     pub(super) fn snapshot(engine: &Engine) -> Result<Arc<Snapshot>, Failure> {
         let scratch = tempfile::tempdir()?;
-        enrol_everyone(engine, scratch.path(), &|_| Ok(()))
+        Ok(enrol_everyone(engine, scratch.path(), &|_| Ok(()))?.snapshot)
     }
 
     fn pipeline(
@@ -169,6 +177,7 @@ impl Demo {
             source: Box::new(move |stop| capture::open(&settings, source_clock.clone(), stop)),
             detector: Box::new(move || detect::build(&detector, &store)),
             quality: engine.quality,
+            track: TrackSettings::default(),
             embedder: Box::new(move || embed::build(Some(&model), &embedder_store)),
             snapshot,
             refresh: None,
@@ -183,13 +192,13 @@ impl Demo {
                 };
                 Ok(vec![sink])
             }),
-            witness: Some(Box::new(move |frame, events| {
+            witness: Some(Box::new(move |frame, faces| {
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                for event in events {
-                    *seen.entry(label(event)).or_default() += 1;
+                for face in faces {
+                    *seen.entry(label(face)).or_default() += 1;
                 }
                 if let Some(dir) = &out
-                    && let Err(e) = annotate(frame, events).save(&dir.join(format!("frame-{:05}.jpg", frame.at.seq)))
+                    && let Err(e) = annotate(frame, faces).save(&dir.join(format!("frame-{:05}.jpg", frame.at.seq)))
                 {
                     log::error!("{e}");
                 }
@@ -201,12 +210,20 @@ impl Demo {
     }
 }
 
+/// The demo's gallery, and how long one look at a picture took.
+struct Enrolled {
+    snapshot: Arc<Snapshot>,
+    /// Median over the photos.
+    look: Duration,
+}
+
 /// Enrols everyone into a gallery below `scratch`.
 fn enrol_everyone(
     engine: &Engine,
     scratch: &Path,
     say: &dyn Fn(String) -> io::Result<()>,
-) -> Result<Arc<Snapshot>, Failure> {
+) -> Result<Enrolled, Failure> {
+    let mut looks = Vec::new();
     let model = engine.model_id()?;
     let mut gallery = Gallery::open_or_create(&scratch.join("gallery"), None)?;
     for Person { name, photos } in ENROLLED {
@@ -221,7 +238,10 @@ fn enrol_everyone(
         );
         let mut templates = Vec::new();
         for Photo { file, bytes } in photos {
-            match session.judge(&decode_picture(bytes, file)?, &id)? {
+            let started = Instant::now();
+            let judged = session.judge(&decode_picture(bytes, file)?, &id)?;
+            looks.push(started.elapsed());
+            match judged {
                 Ok(accepted) => templates.push(NewTemplate {
                     embedding: accepted.embedding,
                     quality: accepted.quality,
@@ -236,10 +256,14 @@ fn enrol_everyone(
         let subject = NewSubject { id, name: name.into(), attributes: BTreeMap::new(), created, expires: None };
         gallery.enrol(subject, templates)?;
     }
-    Ok(gallery.snapshot(&model)?)
+    looks.sort_unstable();
+    Ok(Enrolled { snapshot: gallery.snapshot(&model)?, look: looks[looks.len() / 2] })
 }
 
-fn label(event: &AccessEvent) -> String {
+fn label(face: &Standing) -> String {
+    let Some(event) = &face.event else {
+        return "looking".into();
+    };
     let who = event.name.as_deref();
     match &event.decision {
         Decision::Granted(_) => format!("granted: {}", who.unwrap_or("")),
@@ -249,11 +273,11 @@ fn label(event: &AccessEvent) -> String {
     }
 }
 
-fn annotate(frame: &Frame, events: &[AccessEvent]) -> Canvas {
+fn annotate(frame: &Frame, faces: &[Standing]) -> Canvas {
     let mut canvas = Canvas::new(frame.image.as_ref().clone());
-    for event in events {
-        let colour = if event.decision.is_granted() { Colour::Good } else { Colour::Bad };
-        canvas.face(event.bbox, colour, &label(event));
+    for face in faces {
+        let granted = face.event.as_ref().is_some_and(|event| event.decision.is_granted());
+        canvas.face(face.bbox, if granted { Colour::Good } else { Colour::Bad }, &label(face));
     }
     canvas
 }

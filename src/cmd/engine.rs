@@ -317,6 +317,9 @@ impl Engine {
             margin: self.policy.margin,
             max_frame_age: self.policy.max_frame_age,
             cooldown: self.policy.cooldown,
+            agree: self.policy.agree,
+            looks: self.policy.looks,
+            retry: self.policy.retry,
         })
     }
 }

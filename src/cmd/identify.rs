@@ -90,14 +90,16 @@ impl Identify {
         let (decision, similarity) = match refused {
             Some(refusal) => (Decision::Denied(DenyReason::Quality(refusal.part)), None),
             None => {
-                let candidates = identify(snapshot, &embedder.embed(&face.crop)?)?;
+                let embedding = embedder.embed(&face.crop)?;
+                let candidates = identify(snapshot, &embedding)?;
                 let expires = candidates.first().and_then(|c| snapshot.subject(&c.subject)).and_then(|s| s.expires);
                 let (pad, searched) = (PadVerdict::NotAssessed, snapshot.subjects().len());
-                let case = Case { at: scene.at(), pad, candidates: &candidates, searched, expires };
+                let case =
+                    Case { at: scene.at(), embedding: &embedding, pad, candidates: &candidates, searched, expires };
                 // A photo has no age, and each is a presentation of its own: no memory between them.
                 let mut now = SystemClock.now();
                 now.monotonic = scene.at().captured.monotonic;
-                (Policy::new(demands.clone()).decide(case, now), candidates.first().map(|c| c.similarity))
+                (Policy::on_picture(demands, case, now), candidates.first().map(|c| c.similarity))
             }
         };
         let subject = decision.subject();

@@ -3,6 +3,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use clap::Args;
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     capture,
-    config::{Config, EventOutput, OutputSettings, Pace, SourceKind},
+    config::{Config, EventOutput, OutputSettings, Pace, SourceKind, TrackSettings},
     detect,
     domain::{BootId, Clock, ModelId, SystemClock},
     embed,
@@ -97,6 +98,7 @@ fn pipeline(config: &Config, engine: &Engine, snapshot: Arc<Snapshot>, refresh: 
         source: Box::new(move |stop| capture::open(&source, source_clock.clone(), stop)),
         detector: Box::new(move || detect::build(&detector, &detector_store)),
         quality: engine.quality,
+        track: tracking(config),
         embedder: Box::new(move || Ok(embed::in_views(embed::build(Some(&model), &embedder_store)?, views))),
         snapshot,
         refresh: Some(refresh),
@@ -108,6 +110,16 @@ fn pipeline(config: &Config, engine: &Engine, snapshot: Arc<Snapshot>, refresh: 
         clock,
         supervision: config.supervision,
     })
+}
+
+/// A replay as fast as frames are taken has no time of its own: there two frames without a face end its track.
+fn tracking(config: &Config) -> TrackSettings {
+    let live = matches!(config.source.kind, SourceKind::Http(_) | SourceKind::Command(_) | SourceKind::Camera(_));
+    if live || config.source.pace == Pace::Realtime {
+        config.track
+    } else {
+        TrackSettings { lost_after: Duration::ZERO }
+    }
 }
 
 fn sinks(output: &OutputSettings) -> Result<Vec<Box<dyn EventSink>>, EmitError> {

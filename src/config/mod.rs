@@ -13,6 +13,7 @@ mod quality;
 pub mod raw;
 mod source;
 mod supervision;
+mod track;
 mod views;
 
 use std::{fs, path::Path, path::PathBuf, sync::Arc};
@@ -26,6 +27,7 @@ pub use policy::{PolicySettings, RecogniserChoice, RecogniserSettings, Threshold
 pub use quality::QualityLimits;
 pub use source::{CameraSettings, Pace, SourceKind, SourceSettings};
 pub use supervision::SupervisionSettings;
+pub use track::TrackSettings;
 pub use views::Views;
 
 /// Everything `doorward run` needs to know, checked.
@@ -43,7 +45,9 @@ pub struct Config {
     pub quality: QualityLimits,
     /// Which model compares faces, and at which operating point.
     pub recogniser: RecogniserSettings,
-    /// When a probe is granted.
+    /// When faces of different frames are one stay before the camera.
+    pub track: TrackSettings,
+    /// When somebody is granted.
     pub policy: PolicySettings,
     /// Folder of the gallery; `None` means the default folder.
     pub gallery_dir: Option<PathBuf>,
@@ -84,6 +88,7 @@ impl Config {
             detector: DetectorSettings::from_raw(raw.detector)?,
             quality: QualityLimits::from_raw(raw.quality)?,
             recogniser: RecogniserSettings::from_raw(raw.recogniser)?,
+            track: TrackSettings::from_raw(raw.track)?,
             policy: PolicySettings::from_raw(raw.policy)?,
             gallery_dir: raw.gallery.dir,
             models_dir: raw.models.dir,

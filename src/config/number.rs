@@ -29,6 +29,16 @@ pub(super) fn millis(
     within(key, value, default_ms, allowed).map(Duration::from_millis)
 }
 
+/// A count, within bounds.
+pub(super) fn count(
+    key: &str,
+    value: Option<u32>,
+    default: usize,
+    allowed: RangeInclusive<usize>,
+) -> Result<usize, ConfigError> {
+    within(key, value.map(|n| n as usize), default, allowed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

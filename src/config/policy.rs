@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     ConfigError, Views,
-    number::{millis, within},
+    number::{count, millis, within},
     raw,
 };
 use crate::domain::Threshold;
@@ -87,7 +87,7 @@ impl RecogniserSettings {
     }
 }
 
-/// When a probe is granted.
+/// When somebody is granted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PolicySettings {
     /// Least lead of the best subject's similarity over the second's.
@@ -96,6 +96,12 @@ pub struct PolicySettings {
     pub max_frame_age: Duration,
     /// Pause after a grant before the same subject is granted again.
     pub cooldown: Duration,
+    /// Looks at a face, within the last `looks`, that must agree on one subject.
+    pub agree: usize,
+    /// Looks that a decision rests on at most: after so many without agreement the face is denied.
+    pub looks: usize,
+    /// Pause after a denial before the same face is looked at again.
+    pub retry: Duration,
 }
 
 impl Default for PolicySettings {
@@ -108,6 +114,11 @@ impl Default for PolicySettings {
             max_frame_age: Duration::from_millis(500),
             // One grant is one passage: the lock is open long enough to walk through.
             cooldown: Duration::from_secs(5),
+            // One look in which a stranger resembles somebody opens nothing, one in which a resident blinks costs nothing.
+            agree: 3,
+            looks: 5,
+            // A stranger who stays is reported again, and a resident whom a bad light hid may try again without stepping back.
+            retry: Duration::from_secs(1),
         }
     }
 }
@@ -115,7 +126,15 @@ impl Default for PolicySettings {
 impl PolicySettings {
     pub(super) fn from_raw(raw: raw::Policy) -> Result<Self, ConfigError> {
         let d = Self::default();
+        let looks = count("policy.looks", raw.looks, d.looks, 1..=30)?;
+        let agree = count("policy.agree", raw.agree, d.agree.min(looks), 1..=30)?;
+        if agree > looks {
+            return Err(ConfigError::value("policy.agree", agree, "at most policy.looks, which is smaller here"));
+        }
         Ok(Self {
+            agree,
+            looks,
+            retry: millis("policy.retry_ms", raw.retry_ms, d.retry, 0..=3_600_000)?,
             margin: within("policy.margin", raw.margin, d.margin, 0.0..=1.0)?,
             max_frame_age: millis("policy.max_frame_age_ms", raw.max_frame_age_ms, d.max_frame_age, 50..=10_000)?,
             cooldown: millis("policy.cooldown_ms", raw.cooldown_ms, d.cooldown, 0..=3_600_000)?,

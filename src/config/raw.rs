@@ -23,6 +23,8 @@ pub struct Config {
     pub quality: Quality,
     /// `[recogniser]`
     pub recogniser: Recogniser,
+    /// `[track]`
+    pub track: Track,
     /// `[policy]`
     pub policy: Policy,
     /// `[gallery]`
@@ -123,6 +125,14 @@ pub struct Recogniser {
     pub views: Option<String>,
 }
 
+/// `[track]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Track {
+    /// How long a face may be out of sight.
+    pub lost_after_ms: Option<u64>,
+}
+
 /// `[policy]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -133,6 +143,12 @@ pub struct Policy {
     pub max_frame_age_ms: Option<u64>,
     /// Pause after a grant before the same subject is granted again.
     pub cooldown_ms: Option<u64>,
+    /// Looks at a face that must agree on one subject.
+    pub agree: Option<u32>,
+    /// Looks that a decision rests on at most.
+    pub looks: Option<u32>,
+    /// Pause after a denial before the same face is looked at again.
+    pub retry_ms: Option<u64>,
 }
 
 /// A section that names a folder.

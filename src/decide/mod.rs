@@ -1,16 +1,33 @@
 //! Policy: grant, or deny with a reason. Pure: the time is passed in, nothing is read or written.
 //!
-//! The checks stand in one order, and the first that fails gives the reason. Whatever is missing
-//! or doubtful denies.
+//! A decision rests on several looks at one face, those of its track: `agree` of the last `looks` must be for the same subject. What
+//! speaks against a look stands in one order, and the first gives the reason. Whatever is missing or doubtful denies.
+//!
+//! A track is granted once at most: whoever stays has passed or has not, and has to come anew to be let in again. It is denied
+//! once for each reason; after that it is looked at in peace, and only a grant, an attack or another face is told.
 
 mod cooldown;
+mod evidence;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 
-use self::cooldown::Cooldowns;
-use crate::domain::{CandidateList, Decision, DenyReason, FrameRef, PadVerdict, Stamp, ThresholdLadder};
+use self::{
+    cooldown::Cooldowns,
+    evidence::{Evidence, Finding},
+};
+use crate::domain::{
+    CandidateList, Decision, DenyReason, Embedding, FrameRef, Monotonic, PadVerdict, QualityPart, Stamp, Threshold,
+    ThresholdLadder, TrackId,
+};
+
+/// Share of the threshold that every look at a track must reach in similarity to the looks before: half of what is demanded between
+/// days and cameras is little between frames of one camera, and far more than two people reach by chance.
+const SAME_FACE: f32 = 0.5;
+
+/// A face that cannot be compared is told of when this has lasted: by then it is not just on its way.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a grant demands.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,13 +40,29 @@ pub struct Demands {
     pub max_frame_age: Duration,
     /// Pause after a grant before the same subject is granted again.
     pub cooldown: Duration,
+    /// Looks, among the last `looks`, that must agree on one subject; at least 1.
+    pub agree: usize,
+    /// Looks that a decision rests on at most; at least `agree`.
+    pub looks: usize,
+    /// Pause after a denial before the same face is looked at again.
+    pub retry: Duration,
 }
 
-/// What is known of a probe when the decision is due.
+impl Demands {
+    /// The same demands for a single picture: one look decides.
+    #[must_use]
+    pub fn of_one_look(self) -> Self {
+        Self { agree: 1, looks: 1, retry: Duration::ZERO, ..self }
+    }
+}
+
+/// What is known of a face in one frame.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
-    /// The frame the probe was seen in.
+    /// The frame.
     pub at: &'a FrameRef,
+    /// The face.
+    pub embedding: &'a Embedding,
     /// What presentation attack detection says of it.
     pub pad: PadVerdict,
     /// Whom it resembles.
@@ -45,44 +78,128 @@ pub struct Case<'a> {
 pub struct Policy {
     demands: Demands,
     cooldowns: Cooldowns,
+    tracks: HashMap<TrackId, Evidence>,
 }
 
 impl Policy {
     /// A door that demands this of a grant, and has granted nothing yet.
     pub fn new(demands: Demands) -> Self {
-        Self { demands, cooldowns: Cooldowns::default() }
+        Self { demands, cooldowns: Cooldowns::default(), tracks: HashMap::new() }
     }
 
-    /// Decides. A grant is remembered: it starts the subject's cooldown.
-    pub fn decide(&mut self, case: Case<'_>, now: Stamp) -> Decision {
-        let Demands { ref thresholds, margin, max_frame_age, cooldown } = self.demands;
-        let deny = Decision::Denied;
-        if now.monotonic.saturating_since(case.at.captured.monotonic) > max_frame_age {
-            return deny(DenyReason::FrameTooOld);
+    /// Decides on a single picture: one look, and no memory of others.
+    pub fn on_picture(demands: &Demands, case: Case<'_>, now: Stamp) -> Decision {
+        let decision = Self::new(demands.clone().of_one_look()).look(TrackId::new(0), case, now);
+        decision.expect("a track of one look is decided by it")
+    }
+
+    /// Whether a look at this track could lead to a decision now.
+    pub fn awaits(&self, track: TrackId, now: Monotonic) -> bool {
+        self.tracks.get(&track).is_none_or(|evidence| evidence.awaits(now))
+    }
+
+    /// How much a look at this track is worth before one at another: whoever was not told of yet comes first, then whoever has the
+    /// most looks that agree.
+    pub fn urgency(&self, track: TrackId) -> (bool, usize) {
+        self.tracks.get(&track).map_or((true, 0), |evidence| (!evidence.is_told(), evidence.agreement()))
+    }
+
+    /// A track is lost, and with it what is known of it. `Some` when it was looked at and nothing was decided: whoever comes is told of.
+    pub fn leave(&mut self, track: TrackId) -> Option<Decision> {
+        let evidence = self.tracks.remove(&track)?;
+        let undecided = evidence.len() > 0 && !evidence.is_told();
+        undecided.then(|| Decision::Denied(evidence.main_reason().unwrap_or(DenyReason::TooFewLooks)))
+    }
+
+    /// A face was seen that is not good enough to be compared.
+    ///
+    /// `Some` when that has lasted for a second and was not told yet.
+    pub fn refuse(&mut self, track: TrackId, part: QualityPart, now: Stamp) -> Option<Decision> {
+        let evidence = self.tracks.entry(track).or_default();
+        if !evidence.awaits(now.monotonic) {
+            return None;
         }
+        let since = evidence.refused(now.monotonic);
+        let reason = DenyReason::Quality(part);
+        let due = self.demands.looks == 1 || now.monotonic.saturating_since(since) >= PATIENCE;
+        (due && evidence.tell(&reason)).then_some(Decision::Denied(reason))
+    }
+
+    /// A face was compared. `Some` when that decides: the reason of a denial is told once a track.
+    ///
+    /// A grant is remembered: it starts the subject's cooldown.
+    pub fn look(&mut self, track: TrackId, case: Case<'_>, now: Stamp) -> Option<Decision> {
+        let Demands { max_frame_age, cooldown, agree, looks, retry, ref thresholds, .. } = self.demands;
+        let evidence = self.tracks.entry(track).or_default();
+        if !evidence.awaits(now.monotonic) {
+            return None;
+        }
+        let again_at = now.monotonic + retry;
+        let deny = |evidence: &mut Evidence, reason: DenyReason| {
+            evidence.rest(again_at);
+            evidence.tell(&reason).then_some(Decision::Denied(reason))
+        };
         // What is undetermined denies nothing here, as what was not assessed.
         if let PadVerdict::Attack(_) = case.pad {
-            return deny(DenyReason::PresentationAttack);
+            evidence.close();
+            return Some(Decision::Denied(DenyReason::PresentationAttack));
         }
-        let Some(best) = case.candidates.first() else {
-            return deny(DenyReason::GalleryEmpty);
-        };
-        if !best.similarity.reaches(thresholds.at(case.searched).threshold) {
-            return deny(DenyReason::BelowThreshold);
+        let threshold = thresholds.at(case.searched).threshold;
+        if now.monotonic.saturating_since(case.at.captured.monotonic) > max_frame_age {
+            evidence.add(Finding::Against(DenyReason::FrameTooOld), looks);
+        } else {
+            match evidence.is_same_face(case.embedding, SAME_FACE * threshold.value()) {
+                Some(true) => {}
+                Some(false) => {
+                    evidence.start_anew();
+                    return Some(Decision::Denied(DenyReason::IdentityChanged));
+                }
+                None => return None,
+            }
+            let finding = finding(&case, threshold, self.demands.margin);
+            if let Finding::For(subject) = &finding
+                && evidence.names_other_than(subject)
+            {
+                evidence.start_anew();
+                return Some(Decision::Denied(DenyReason::IdentityChanged));
+            }
+            evidence.add(finding.clone(), looks);
+            if let Finding::For(subject) = finding
+                && evidence.votes(&subject) >= agree
+            {
+                if case.expires.is_some_and(|end| now.wall >= end) {
+                    return deny(evidence, DenyReason::Expired(subject));
+                }
+                if !self.cooldowns.start(&subject, now.monotonic, cooldown) {
+                    return deny(evidence, DenyReason::Cooldown(subject));
+                }
+                evidence.close();
+                return Some(Decision::Granted(subject));
+            }
         }
-        if let Some(second) = case.candidates.second()
-            && best.similarity.value() - second.similarity.value() < margin
-        {
-            return deny(DenyReason::Ambiguous);
+        if evidence.len() < looks {
+            return None;
         }
-        if case.expires.is_some_and(|end| now.wall >= end) {
-            return deny(DenyReason::Expired(best.subject.clone()));
-        }
-        if !self.cooldowns.start(&best.subject, now.monotonic, cooldown) {
-            return deny(DenyReason::Cooldown(best.subject.clone()));
-        }
-        Decision::Granted(best.subject.clone())
+        // All looks are for one subject, and fewer than must agree: cannot be, as `agree` is at most `looks`.
+        let reason = evidence.main_reason().unwrap_or(DenyReason::BelowThreshold);
+        deny(evidence, reason)
     }
+}
+
+/// What one look comes to.
+fn finding(case: &Case<'_>, threshold: Threshold, margin: f32) -> Finding {
+    let Some(best) = case.candidates.first() else {
+        return Finding::Against(DenyReason::GalleryEmpty);
+    };
+    if !best.similarity.reaches(threshold) {
+        return Finding::Against(DenyReason::BelowThreshold);
+    }
+    if let Some(second) = case.candidates.second()
+        && best.similarity.value() - second.similarity.value() < margin
+    {
+        return Finding::Against(DenyReason::Ambiguous);
+    }
+    Finding::For(best.subject.clone())
 }
 
 #[cfg(test)]
@@ -90,7 +207,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{Candidate, Monotonic, PadDoubt, Rung, Similarity, SourceId, SubjectId, Threshold};
+    use crate::domain::{Candidate, ModelId, PadDoubt, Rung, Similarity, SourceId, SubjectId};
 
     fn at(ms: u64) -> Stamp {
         let since_boot = Duration::from_millis(ms);
@@ -113,25 +230,74 @@ mod tests {
         CandidateList::new(list.iter().map(candidate).collect())
     }
 
+    fn face(values: &[f32]) -> Embedding {
+        Embedding::new(ModelId::new("test", [1; 32]), values).unwrap()
+    }
+
     fn demands() -> Demands {
         Demands {
             thresholds: ThresholdLadder::fixed(Threshold::new(0.4).unwrap()),
             margin: 0.05,
             max_frame_age: Duration::from_millis(500),
             cooldown: Duration::from_secs(5),
+            agree: 3,
+            looks: 5,
+            retry: Duration::from_secs(2),
         }
+    }
+
+    const TRACK: TrackId = TrackId::new(0);
+
+    /// A door, and looks at faces before it 66 ms apart.
+    struct Door {
+        policy: Policy,
+        ms: u64,
+    }
+
+    impl Door {
+        fn new(demands: Demands) -> Self {
+            Self { policy: Policy::new(demands), ms: 1_000 }
+        }
+
+        fn look_at(&mut self, track: u64, values: &[f32], list: &[(&str, f32)]) -> Option<Decision> {
+            self.ms += 66;
+            let (at_frame, embedding, candidates) = (frame(self.ms), face(values), candidates(list));
+            let case = Case {
+                at: &at_frame,
+                embedding: &embedding,
+                pad: PadVerdict::NotAssessed,
+                candidates: &candidates,
+                searched: list.len(),
+                expires: None,
+            };
+            self.policy.look(TrackId::new(track), case, at(self.ms))
+        }
+
+        /// A look at somebody on the first track, who resembles Ada by this much.
+        fn look(&mut self, similarity: f32) -> Option<Decision> {
+            self.look_at(0, &[1.0, 0.0], &[("ada", similarity)])
+        }
+    }
+
+    fn granted(id: &str) -> Option<Decision> {
+        Some(Decision::Granted(subject(id)))
+    }
+
+    fn denied(reason: DenyReason) -> Option<Decision> {
+        Some(Decision::Denied(reason))
     }
 
     fn decide_once(list: &[(&str, f32)], pad: PadVerdict, expires_ms: Option<u64>, age_ms: u64) -> Decision {
         let now = at(10_000);
         let case = Case {
             at: &frame(10_000 - age_ms),
+            embedding: &face(&[1.0, 0.0]),
             pad,
             candidates: &candidates(list),
             searched: list.len(),
             expires: expires_ms.map(|ms| at(ms).wall),
         };
-        Policy::new(demands()).decide(case, now)
+        Policy::on_picture(&demands(), case, now)
     }
 
     #[test]
@@ -160,30 +326,143 @@ mod tests {
     fn a_larger_gallery_demands_more() {
         let rung = |subjects, t| Rung { subjects, threshold: Threshold::new(t).unwrap() };
         let thresholds = ThresholdLadder::measured(vec![rung(10, 0.4), rung(100, 0.6)]).unwrap();
-        let mut policy = Policy::new(Demands { thresholds, cooldown: Duration::ZERO, ..demands() });
-        let list = candidates(&[("ada", 0.5)]);
-        let mut decide = |searched| {
-            let pad = PadVerdict::NotAssessed;
-            policy.decide(Case { at: &frame(0), pad, candidates: &list, searched, expires: None }, at(0))
+        let demands = Demands { thresholds, ..demands() };
+        let decide = |searched| {
+            let case = Case {
+                at: &frame(0),
+                embedding: &face(&[1.0, 0.0]),
+                pad: PadVerdict::NotAssessed,
+                candidates: &candidates(&[("ada", 0.5)]),
+                searched,
+                expires: None,
+            };
+            Policy::on_picture(&demands, case, at(0))
         };
-        assert!(decide(10).is_granted());
+        assert_eq!(decide(10), Decision::Granted(subject("ada")));
         assert_eq!(decide(11), Decision::Denied(DenyReason::BelowThreshold));
     }
 
     #[test]
-    fn one_grant_is_one_passage() {
-        let mut policy = Policy::new(demands());
-        let list = candidates(&[("ada", 0.9)]);
-        let mut decide = |ms| {
-            let pad = PadVerdict::NotAssessed;
-            let case = Case { at: &frame(ms), pad, candidates: &list, searched: 1, expires: None };
-            policy.decide(case, at(ms))
+    fn three_of_five_looks_must_agree() {
+        let mut door = Door::new(demands());
+        assert_eq!([0.9, 0.9].map(|s| door.look(s)), [None, None]);
+        assert_eq!(door.look(0.9), granted("ada"));
+        let mut door = Door::new(demands());
+        assert_eq!([0.9, 0.1, 0.9, 0.1].map(|s| door.look(s)), [const { None }; 4]);
+        assert_eq!(door.look(0.9), granted("ada"));
+        let mut door = Door::new(demands());
+        assert_eq!([0.9, 0.1, 0.1, 0.9].map(|s| door.look(s)), [const { None }; 4]);
+        assert_eq!(door.look(0.1), denied(DenyReason::BelowThreshold));
+    }
+
+    #[test]
+    fn a_track_is_granted_once_and_who_comes_again_after_the_cooldown_again() {
+        let mut door = Door::new(demands());
+        let looks: Vec<_> = (0..200).filter_map(|_| door.look(0.9)).collect();
+        assert_eq!(looks, [Decision::Granted(subject("ada"))], "13 s before the camera");
+        let mut arrival = |track: u64| -> Vec<Decision> {
+            (0..6).filter_map(|_| door.look_at(track, &[1.0, 0.0], &[("ada", 0.9)])).collect()
         };
-        assert!(decide(1_000).is_granted());
-        assert_eq!(decide(1_100), Decision::Denied(DenyReason::Cooldown(subject("ada"))));
-        // Standing there does not prolong the pause: it runs from the grant.
-        assert_eq!(decide(5_999), Decision::Denied(DenyReason::Cooldown(subject("ada"))));
-        assert!(decide(6_000).is_granted());
+        assert_eq!(arrival(1), [Decision::Granted(subject("ada"))]);
+        assert_eq!(arrival(2), [Decision::Denied(DenyReason::Cooldown(subject("ada")))]);
+    }
+
+    #[test]
+    fn a_denial_is_told_once_and_a_later_grant_still_comes() {
+        let mut door = Door::new(demands());
+        let looks: Vec<_> = (0..100).filter_map(|_| door.look(0.1)).collect();
+        assert_eq!(looks, [Decision::Denied(DenyReason::BelowThreshold)]);
+        let later: Vec<_> = (0..60).filter_map(|_| door.look(0.9)).collect();
+        assert_eq!(later, [Decision::Granted(subject("ada"))]);
+    }
+
+    #[test]
+    fn between_a_denial_and_the_next_try_nothing_is_awaited() {
+        let mut door = Door::new(demands());
+        (0..5).for_each(|_| drop(door.look(0.1)));
+        let denied_at = door.ms;
+        let awaits = |ms| door.policy.awaits(TRACK, at(ms).monotonic);
+        assert!(!awaits(denied_at + 1_999) && awaits(denied_at + 2_000));
+    }
+
+    #[test]
+    fn a_track_that_becomes_another_subject_is_denied_and_starts_anew() {
+        let mut door = Door::new(demands());
+        door.look_at(0, &[1.0, 0.5], &[("ada", 0.9)]);
+        door.look_at(0, &[1.0, 0.5], &[("ada", 0.9)]);
+        let changed = door.look_at(0, &[0.5, 1.0], &[("eve", 0.9)]);
+        assert_eq!(changed, denied(DenyReason::IdentityChanged));
+        let later: Vec<_> = (0..3).map(|_| door.look_at(0, &[0.5, 1.0], &[("eve", 0.9)])).collect();
+        assert_eq!(later, [None, None, granted("eve")], "as a face of its own, from the beginning");
+    }
+
+    #[test]
+    fn a_face_that_becomes_another_is_noticed_even_when_nobody_knows_it() {
+        let mut door = Door::new(demands());
+        let stranger = [("ada", 0.1)];
+        assert_eq!(door.look_at(0, &[1.0, 0.0], &stranger), None);
+        assert_eq!(door.look_at(0, &[0.0, 1.0], &[("ada", 0.9)]), None, "one may be a mishap");
+        assert_eq!(door.look_at(0, &[0.0, 1.0], &[("ada", 0.9)]), denied(DenyReason::IdentityChanged));
+    }
+
+    #[test]
+    fn a_look_that_may_be_a_mishap_counts_for_nothing() {
+        let mut door = Door::new(demands());
+        door.look(0.9);
+        assert_eq!(door.look_at(0, &[0.0, 1.0], &[("ada", 0.9)]), None);
+        assert_eq!(door.policy.urgency(TRACK), (true, 1));
+        assert_eq!([0.9, 0.9].map(|s| door.look(s)), [None, granted("ada")]);
+    }
+
+    #[test]
+    fn an_attack_closes_the_track() {
+        let mut door = Door::new(demands());
+        let case = Case {
+            at: &frame(1_000),
+            embedding: &face(&[1.0, 0.0]),
+            pad: PadVerdict::Attack(0.9),
+            candidates: &candidates(&[("ada", 0.9)]),
+            searched: 1,
+            expires: None,
+        };
+        assert_eq!(door.policy.look(TRACK, case, at(1_000)), denied(DenyReason::PresentationAttack));
+        assert!((0..200).all(|_| door.look(0.9).is_none()));
+    }
+
+    #[test]
+    fn who_cannot_be_compared_is_told_after_a_second_once_a_reason() {
+        let mut policy = Policy::new(demands());
+        let mut told = Vec::new();
+        for step in 0..60 {
+            told.extend(policy.refuse(TRACK, QualityPart::Yaw, at(step * 66)).map(|d| (step, d)));
+        }
+        assert_eq!(told, [(16, Decision::Denied(DenyReason::Quality(QualityPart::Yaw)))]);
+        assert_eq!(
+            policy.refuse(TRACK, QualityPart::Sharpness, at(4_000)),
+            denied(DenyReason::Quality(QualityPart::Sharpness))
+        );
+    }
+
+    #[test]
+    fn whoever_leaves_undecided_is_denied_and_forgotten() {
+        let mut door = Door::new(demands());
+        door.look(0.9);
+        door.look(0.9);
+        assert_eq!(door.policy.leave(TRACK), denied(DenyReason::TooFewLooks));
+        assert_eq!(door.policy.urgency(TRACK), (true, 0));
+        assert_eq!([0.9, 0.9].map(|s| door.look(s)), [None, None]);
+        door.look(0.1);
+        assert_eq!(door.policy.leave(TRACK), denied(DenyReason::BelowThreshold));
+        assert_eq!(door.policy.leave(TRACK), None);
+    }
+
+    #[test]
+    fn who_was_decided_on_leaves_without_a_word() {
+        for similarity in [0.1, 0.9] {
+            let mut door = Door::new(demands());
+            assert_eq!((0..40).filter_map(|_| door.look(similarity)).count(), 1);
+            assert_eq!(door.policy.leave(TRACK), None);
+        }
     }
 
     proptest! {
@@ -196,6 +475,24 @@ mod tests {
                 let (best, other) = if id.as_str() == "ada" { (first, second) } else { (second, first) };
                 prop_assert!(best >= 0.4 && best - other >= 0.05 && age_ms <= 500);
                 prop_assert!(expires_ms.is_none_or(|ms| ms > 10_000));
+            }
+        }
+
+        #[test]
+        fn a_grant_always_has_its_votes_in_a_row_of_looks(
+            looks in prop::collection::vec((prop::bool::ANY, prop::bool::ANY), 1..60), agree in 1usize..4, more in 0usize..3,
+        ) {
+            let demands = Demands { agree, looks: agree + more, ..demands() };
+            let mut door = Door::new(demands);
+            let mut votes = Vec::new();
+            for (is_ada, reaches) in looks {
+                let id = if is_ada { "ada" } else { "eve" };
+                let decision = door.look_at(0, &[1.0, 0.0], &[(id, if reaches { 0.9 } else { 0.1 })]);
+                votes.push(reaches.then_some(id));
+                if let Some(Decision::Granted(subject)) = decision {
+                    let last = &votes[votes.len().saturating_sub(agree + more)..];
+                    prop_assert!(last.iter().flatten().filter(|id| **id == subject.as_str()).count() >= agree);
+                }
             }
         }
     }

@@ -32,6 +32,10 @@ pub enum DenyReason {
     Cooldown(SubjectId),
     /// The sample is not good enough to decide on.
     Quality(QualityPart),
+    /// Whoever it was left before enough looks agreed.
+    TooFewLooks,
+    /// The face of the track became another one.
+    IdentityChanged,
     /// Presentation attack detection took the face for a picture, screen or mask.
     PresentationAttack,
 }
@@ -54,6 +58,8 @@ impl DenyReason {
             Self::Quality(QualityPart::Pitch) => "quality-pitch",
             Self::Quality(QualityPart::Roll) => "quality-roll",
             Self::Quality(QualityPart::DetectorScore) => "quality-detector-score",
+            Self::TooFewLooks => "too-few-looks",
+            Self::IdentityChanged => "identity-changed",
             Self::PresentationAttack => "presentation-attack",
         }
     }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{BBox, Decision, FrameRef, ModelId, Similarity, Stamp};
+use super::{BBox, Decision, FrameRef, ModelId, Similarity, Stamp, TrackId};
 
 /// Names one event for ever: a UUID of version 7 (RFC 9562), which sorts by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,7 +50,7 @@ pub struct StageTimes {
     pub decide: Duration,
 }
 
-/// An access event: one probe, decided.
+/// An access event: one track, decided.
 #[derive(Debug, Clone)]
 pub struct AccessEvent {
     /// Unique for ever.
@@ -61,8 +61,10 @@ pub struct AccessEvent {
     pub boot: BootId,
     /// The door, as configured.
     pub door: Arc<str>,
-    /// The frame.
+    /// The frame that decided.
     pub at: FrameRef,
+    /// The track.
+    pub track: TrackId,
     /// Where in the frame the face was.
     pub bbox: BBox,
     /// Granted, or denied and why.

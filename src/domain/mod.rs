@@ -14,6 +14,7 @@ mod quality;
 mod similarity;
 mod subject;
 mod time;
+mod track;
 
 pub use candidate::{Candidate, CandidateList};
 pub use decision::{Decision, DenyReason};
@@ -29,3 +30,4 @@ pub use quality::{QualityPart, QualityRefusal, SampleQuality};
 pub use similarity::{Similarity, Threshold};
 pub use subject::{InvalidSubjectId, SubjectId, TemplateId};
 pub use time::{Clock, Monotonic, Stamp, SystemClock};
+pub use track::TrackId;

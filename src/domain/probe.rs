@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BBox, Embedding, FrameRef, SampleQuality};
+use super::{BBox, Embedding, FrameRef, SampleQuality, TrackId};
 
 /// What presentation attack detection says of a face (ISO/IEC 30107-3).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -64,6 +64,8 @@ impl fmt::Display for PadDoubt {
 pub struct Probe {
     /// The frame it was seen in.
     pub at: FrameRef,
+    /// The track it belongs to.
+    pub track: TrackId,
     /// Where in the frame.
     pub bbox: BBox,
     /// Its embedding.

@@ -25,6 +25,7 @@ pub struct EventRecord<'a> {
     operating_point: &'a str,
     source: &'a str,
     frame: u64,
+    track: u64,
     bbox: [f32; 4],
     captured: StampRecord,
     decided: StampRecord,
@@ -56,7 +57,7 @@ struct LatencyRecord {
 
 impl<'a> EventRecord<'a> {
     /// Version of the schema.
-    pub const SCHEMA: u32 = 1;
+    pub const SCHEMA: u32 = 2;
 
     /// The record of `event`; its similarity only with `scores`.
     pub fn new(event: &'a AccessEvent, scores: bool) -> Self {
@@ -80,6 +81,7 @@ impl<'a> EventRecord<'a> {
             operating_point: &event.operating_point,
             source: event.at.source.as_str(),
             frame: event.at.seq,
+            track: event.track.number(),
             bbox: [b.x, b.y, b.w, b.h].map(|v| (v * 10.0).round() / 10.0),
             captured: event.at.captured.into(),
             decided: event.decided.into(),

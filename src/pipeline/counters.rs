@@ -32,7 +32,7 @@ pub(super) fn count(counter: &AtomicU64, n: u64) {
 }
 
 /// What the stages have done. When the pipeline has drained, `captured = replaced + seen` and
-/// `probes + refused = granted + denied = emitted`.
+/// `granted + denied = emitted`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// Pictures received and decoded.
@@ -51,9 +51,9 @@ pub struct Tally {
     pub faces: u64,
     /// Faces too small to belong to somebody at the door: counted, not decided on.
     pub too_small: u64,
-    /// Faces denied for another part of their quality, without being compared.
+    /// Faces not compared for another part of their quality.
     pub refused: u64,
-    /// Frames with faces, offered to the recogniser.
+    /// Frames with faces or the end of a track, offered to the recogniser.
     pub sightings: u64,
     /// Those of them that it has done with.
     pub judged: u64,

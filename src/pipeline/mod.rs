@@ -44,13 +44,14 @@ pub use self::{
 };
 use crate::{
     capture::{CaptureError, FrameSource, Reader, StopSignal, stop_token},
-    config::{QualityLimits, SupervisionSettings},
+    config::{QualityLimits, SupervisionSettings, TrackSettings},
     decide::{Demands, Policy},
     detect::{DetectError, FaceDetector},
-    domain::{AccessEvent, BootId, Clock, Frame, SourceId},
+    domain::{AccessEvent, BBox, BootId, Clock, Frame, SourceId, TrackId},
     embed::{EmbedError, FaceEmbedder},
     emit::{EmitError, EventSink},
     gallery::Snapshot,
+    track::Tracker,
 };
 
 /// Events that may wait for the sinks. A sink that hangs longer holds up recognition, and the
@@ -68,10 +69,21 @@ pub type DetectorFactory = Box<dyn FnOnce() -> Result<Box<dyn FaceDetector>, Det
 pub type EmbedderFactory = Box<dyn FnOnce() -> Result<Box<dyn FaceEmbedder>, EmbedError> + Send>;
 /// Opens the sinks on the thread that uses them.
 pub type SinkFactory = Box<dyn FnOnce() -> Result<Vec<Box<dyn EventSink>>, EmitError> + Send>;
-/// Sees each frame with faces together with the events made from it.
-pub type Witness = Box<dyn FnMut(&Frame, &[AccessEvent]) + Send>;
+/// Sees each frame with faces, and how each of them stands.
+pub type Witness = Box<dyn FnMut(&Frame, &[Standing]) + Send>;
 /// Asked once a second for a newer snapshot, on a thread of its own.
 pub type Refresh = Box<dyn FnMut() -> Option<Arc<Snapshot>> + Send>;
+
+/// How a face in a frame stands.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Where it is.
+    pub bbox: BBox,
+    /// Its track.
+    pub track: TrackId,
+    /// The latest event of its track; `None` while nothing is decided.
+    pub event: Option<AccessEvent>,
+}
 
 /// Everything a pipeline is made of; every device, clock and sink is passed in.
 pub struct Pipeline {
@@ -87,6 +99,8 @@ pub struct Pipeline {
     pub detector: DetectorFactory,
     /// Which samples are good enough.
     pub quality: QualityLimits,
+    /// When faces of different frames are one stay before the camera.
+    pub track: TrackSettings,
     /// Builds the recogniser.
     pub embedder: EmbedderFactory,
     /// Whom the door knows at the start.
@@ -140,8 +154,13 @@ impl Pipeline {
             backoff: Backoff::new(self.supervision.min_backoff, self.supervision.max_backoff),
             counters: counters.clone(),
         };
-        let see =
-            SeeStage { slot: slot_out, sightings: sightings_in, limits: self.quality, counters: counters.clone() };
+        let see = SeeStage {
+            slot: slot_out,
+            sightings: sightings_in,
+            limits: self.quality,
+            tracker: Tracker::new(self.track),
+            counters: counters.clone(),
+        };
         let recognise = RecogniseStage {
             sightings: sightings_out,
             events: events_in,
@@ -150,6 +169,7 @@ impl Pipeline {
             plate: Doorplate { door: self.door, boot: self.boot, operating_point: self.operating_point },
             clock: self.clock,
             witness: self.witness,
+            sequence: 0,
             counters: counters.clone(),
         };
         let (detector, embedder, sinks) = (self.detector, self.embedder, self.sinks);

@@ -30,8 +30,7 @@ fn the_demo_grants_and_denies_and_its_events_keep_the_schema() {
     assert!(events.iter().enumerate().all(|(i, e)| e["sequence"] == i), "sequence has gaps");
     let granted: Vec<&str> =
         events.iter().filter(|e| e["decision"] == "granted").map(|e| e["name"].as_str().unwrap()).collect();
-    assert!(granted.contains(&"Resident") && granted.contains(&"Barack Obama"), "{granted:?}");
-    assert!(granted.iter().all(|name| ["Resident", "Barack Obama"].contains(name)));
+    assert_eq!(granted, ["Resident", "Barack Obama"]);
     // Frames 51 to 74 and 111 to 134 show two people nobody enrolled.
     let strangers = |e: &&Value| matches!(e["frame"].as_u64().unwrap(), 51..=74 | 111..=134);
     assert!(events.iter().filter(strangers).count() > 0);
@@ -39,16 +38,16 @@ fn the_demo_grants_and_denies_and_its_events_keep_the_schema() {
     assert!(events.iter().all(|e| e.get("similarity").is_none()), "no score unless asked for");
     assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0, "something was left behind");
     let frames = std::fs::read_dir(&out).unwrap().count();
-    assert!(frames > 0 && frames <= events.len(), "{frames} frames");
+    assert!(frames > events.len(), "each frame with faces is drawn, not only those that decide: {frames}");
 }
 
 #[test]
 fn the_schema_refuses_what_is_not_an_event() {
     let good = json!({
-        "schema": 1, "id": "0197a9c8-1111-7222-8333-444455556666", "sequence": 0,
+        "schema": 2, "id": "0197a9c8-1111-7222-8333-444455556666", "sequence": 0,
         "boot_id": "9b0d3a30-0000-4000-8000-000000000000", "door": "front", "decision": "granted", "reason": null,
         "subject": "ada-lovelace", "name": "Ada Lovelace",
-        "model": {"id": "m", "sha256": "0".repeat(64)}, "operating_point": "fpir-0.003", "source": "camera", "frame": 7,
+        "model": {"id": "m", "sha256": "0".repeat(64)}, "operating_point": "fpir-0.003", "source": "camera", "frame": 7, "track": 2,
         "bbox": [1.0, 2.0, 3.0, 4.0], "captured": {"wall": "2026-01-01T00:00:00Z", "monotonic_ms": 1.5},
         "decided": {"wall": "2026-01-01T00:00:00.03Z", "monotonic_ms": 31.5},
         "latency_ms": {"detect": 1.0, "align": 1.0, "embed": 1.0, "identify": 0.1, "decide": 0.0, "total": 30.0}
