@@ -196,6 +196,7 @@ files_and_modes() {
 640 root:doorward /etc/doorward/doorward.toml
 644 root:root /usr/share/doorward/models/*
 644 root:root /usr/share/doorward/demo/door.mjpeg
+644 root:root /usr/share/doorward/demo/enrol/Resident/*
 644 root:root /usr/share/man/man1/doorward.1.gz
 644 root:root /usr/share/man/man1/doorward-*.1.gz
 644 root:root /usr/share/bash-completion/completions/doorward

@@ -99,7 +99,7 @@ impl Bench {
         let scratch = tempfile::tempdir()?;
         let settings = match &self.source {
             Some(source) => SourceSettings::from_arg(source),
-            None => SourceSettings::new(SourceKind::Mjpeg(demo::Demo::sequence(scratch.path())?)),
+            None => SourceSettings::new(SourceKind::Mjpeg(demo::Demo::write_sequence(scratch.path())?)),
         };
         let (_token, stop) = stop_token();
         let mut source = capture::open(&settings, Arc::new(SystemClock), stop)?;

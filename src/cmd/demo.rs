@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs,
     io::{self, Write},
@@ -63,14 +64,53 @@ struct Person {
 
 struct Photo {
     file: &'static str,
-    bytes: &'static [u8],
+    picture: Picture,
 }
 
-/// A photo of `demo/enrol/`, in the binary.
+/// A file of `demo/`: in the binary, or where the package installs it.
+struct Picture {
+    #[cfg(feature = "embedded-extras")]
+    bytes: &'static [u8],
+    #[cfg(not(feature = "embedded-extras"))]
+    place: &'static str,
+}
+
+macro_rules! picture {
+    ($($part:literal),+) => {
+        Picture {
+            #[cfg(feature = "embedded-extras")]
+            bytes: include_bytes!(concat!("../../demo/", $($part),+)),
+            #[cfg(not(feature = "embedded-extras"))]
+            place: concat!("demo/", $($part),+),
+        }
+    };
+}
+
 macro_rules! photo {
     ($folder:literal, $file:literal) => {
-        Photo { file: $file, bytes: include_bytes!(concat!("../../demo/enrol/", $folder, "/", $file)) }
+        Photo { file: $file, picture: picture!("enrol/", $folder, "/", $file) }
     };
+}
+
+const SEQUENCE: Picture = picture!("door.mjpeg");
+
+impl Picture {
+    #[cfg(feature = "embedded-extras")]
+    fn read(&self) -> Result<Cow<'static, [u8]>, Failure> {
+        Ok(Cow::Borrowed(self.bytes))
+    }
+
+    #[cfg(not(feature = "embedded-extras"))]
+    fn read(&self) -> Result<Cow<'static, [u8]>, Failure> {
+        let path = crate::models::installed(self.place);
+        fs::read(&path).map(Cow::Owned).map_err(|e| {
+            Failure::usage(format!(
+                "the demo's pictures are not inside this program, and {}: {e}; install the package of doorward, or build with the \
+                 feature embedded-extras",
+                path.display()
+            ))
+        })
+    }
 }
 
 const ENROLLED: [Person; 2] = [
@@ -97,7 +137,7 @@ impl Demo {
         let say = |text: String| -> io::Result<()> {
             if self.json { writeln!(io::stderr(), "{text}") } else { writeln!(io::stdout(), "{text}") }
         };
-        let sequence = SourceSettings::new(SourceKind::Mjpeg(Self::sequence(scratch.path())?));
+        let sequence = SourceSettings::new(SourceKind::Mjpeg(Self::write_sequence(scratch.path())?));
         let Enrolled { snapshot, look } = enrol_everyone(&engine, scratch.path(), &say)?;
         let fps = FPS.min(SHORTEST_STAY_FRAMES / (LOOKS_A_STAY * look.as_secs_f32()));
         let settings = SourceSettings { pace: Pace::Realtime, fps, ..sequence };
@@ -130,26 +170,11 @@ impl Demo {
         Ok(if tally.granted > 0 && tally.denied > 0 { Exit::Done } else { Exit::Negative })
     }
 
-    /// The file of the demo's sequence: out of the binary, written into `dir`.
-    #[cfg(feature = "embedded-extras")]
-    pub(super) fn sequence(dir: &Path) -> Result<PathBuf, Failure> {
+    /// Writes the demo's sequence into `dir`.
+    pub(super) fn write_sequence(dir: &Path) -> Result<PathBuf, Failure> {
         let path = dir.join("door.mjpeg");
-        fs::write(&path, include_bytes!("../../demo/door.mjpeg"))?;
+        fs::write(&path, SEQUENCE.read()?)?;
         Ok(path)
-    }
-
-    /// The file of the demo's sequence: where the package installs it.
-    #[cfg(not(feature = "embedded-extras"))]
-    pub(super) fn sequence(_dir: &Path) -> Result<PathBuf, Failure> {
-        let path = crate::models::installed("demo/door.mjpeg");
-        match path.try_exists() {
-            Ok(true) => Ok(path),
-            _ => Err(Failure::usage(format!(
-                "the demo's pictures are not inside this program, and not at {}: install the package of doorward, or build with the \
-                 feature embedded-extras",
-                path.display()
-            ))),
-        }
     }
 
     /// The demo's gallery, in memory.
@@ -237,9 +262,10 @@ fn enrol_everyone(
             Arc::new(SystemClock),
         );
         let mut templates = Vec::new();
-        for Photo { file, bytes } in photos {
+        for Photo { file, picture } in photos {
+            let bytes = picture.read()?;
             let started = Instant::now();
-            let judged = session.judge(&decode_picture(bytes, file)?, &id)?;
+            let judged = session.judge(&decode_picture(&bytes, file)?, &id)?;
             looks.push(started.elapsed());
             match judged {
                 Ok(accepted) => templates.push(NewTemplate {
