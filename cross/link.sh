@@ -5,7 +5,7 @@
 #
 # LINK is a link to this file by the name of a compiler, aarch64-linux-gnu-gcc say, which it calls (cross/setup.sh makes them, and tells cargo).
 # tract-core and tract-nnef enter transformations of models in a table when a program starts. doorward looks nothing up there; but all of tract's operators
-# can be reached from it, so that no linker may drop one: 5 MB of code that never runs. Here the libraries lose those entries. (tract-linalg
+# can be reached from it, so that no linker may drop one: 4 MB of code that never runs. Here the libraries lose those entries. (tract-linalg
 # enters its kernels in a table of its own, which is used.)
 set -euo pipefail
 

@@ -22,8 +22,9 @@ use crate::domain::{
     ThresholdLadder, TrackId,
 };
 
-/// Share of the threshold that every look at a track must reach in similarity to the looks before: half of what is demanded between
-/// days and cameras is little between frames of one camera, and far more than two people reach by chance.
+/// Share of the threshold that every look at a track must reach in similarity to the looks before. Chosen, not measured: half of what is
+/// demanded between days and cameras is little between frames of one camera. Whoever passes it as somebody else inherits the
+/// votes of one subject at most, and needs a look that is for that very subject to use them.
 const SAME_FACE: f32 = 0.5;
 
 /// A face that cannot be compared is told of when this has lasted: by then it is not just on its way.

@@ -21,8 +21,8 @@ use motion::Motion;
 /// Least overlap (intersection over union) of a face with where its track is expected.
 const MIN_OVERLAP: f32 = 0.3;
 
-/// How far a face may have moved from where it was expected when nothing overlaps, in sizes of its box: at 5 frames a second a head that
-/// walks past at arm's length moves by half of one.
+/// How far a face may have moved from where it was expected when nothing overlaps, in sizes of its box. Chosen, not measured: less than
+/// the distance at which two heads stand side by side.
 const REACH: f32 = 0.75;
 
 /// Boxes of one face differ in size by this factor at most from one frame to the next.
