@@ -731,6 +731,7 @@ fn door(frames_of_faces: Vec<Vec<Detection>>) -> (Pipeline, Arc<Mutex<Vec<Access
     let events = rig.events();
     let mut pipeline = rig.pipeline();
     (pipeline.demands.agree, pipeline.demands.looks) = (3, 5);
+    pipeline.demands.retry = Duration::from_secs(60);
     pipeline.demands.cooldown = Duration::from_secs(60);
     pipeline.detector = Box::new(move || Ok(Box::new(Faces(frames_of_faces.into()))));
     (pipeline, events)
@@ -750,7 +751,7 @@ fn one_stay_is_one_decision_by_the_third_look() {
     let Outcome { tally, result } = pipeline.run(&never_asked().1);
     result.unwrap();
     assert_eq!(told(&events), [(0, 2, granted_ada())]);
-    assert_eq!(tally.probes, 3, "what is decided is not embedded any more");
+    assert_eq!(tally.probes, 3, "who is decided on is not looked at before the pause is over");
     assert_eq!((tally.granted, tally.denied, tally.emitted), (1, 0, 1));
 }
 

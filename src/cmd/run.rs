@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     capture,
-    config::{Config, EventOutput, OutputSettings, Pace, SourceKind, TrackSettings},
+    config::{Config, EventOutput, OutputSettings, Pace, TrackSettings},
     detect,
     domain::{BootId, Clock, ModelId, SystemClock},
     embed,
@@ -57,7 +57,7 @@ impl Run {
     pub(super) fn run(self, models: Option<&Path>) -> Result<Exit, Failure> {
         let mut config = Config::load(&self.config)?;
         if self.realtime {
-            if matches!(config.source.kind, SourceKind::Http(_) | SourceKind::Command(_) | SourceKind::Camera(_)) {
+            if config.source.kind.is_live() {
                 return Err(Failure::usage("--realtime: a live source sets its own pace; leave it out"));
             }
             config.source.pace = Pace::Realtime;
@@ -114,8 +114,7 @@ fn pipeline(config: &Config, engine: &Engine, snapshot: Arc<Snapshot>, refresh: 
 
 /// A replay as fast as frames are taken has no time of its own: there two frames without a face end its track.
 fn tracking(config: &Config) -> TrackSettings {
-    let live = matches!(config.source.kind, SourceKind::Http(_) | SourceKind::Command(_) | SourceKind::Camera(_));
-    if live || config.source.pace == Pace::Realtime {
+    if config.source.kind.is_live() || config.source.pace == Pace::Realtime {
         config.track
     } else {
         TrackSettings { lost_after: Duration::ZERO }

@@ -72,6 +72,13 @@ pub struct SourceSettings {
     pub stall_timeout: Duration,
 }
 
+impl SourceKind {
+    /// Whether it sets its own pace: not a replay.
+    pub const fn is_live(&self) -> bool {
+        matches!(self, Self::Http(_) | Self::Command(_) | Self::Camera(_))
+    }
+}
+
 impl SourceSettings {
     /// Frames a second of a replay that has no times of its own.
     pub const DEFAULT_FPS: f32 = 15.0;

@@ -23,6 +23,8 @@ pub(super) struct Evidence {
     face: Vec<f32>,
     strange: u32,
     stage: Stage,
+    /// Somebody was granted: from now on looks only tell whether it is still the same face.
+    granted: bool,
     /// Codes of the denials that were told.
     told: BTreeSet<&'static str>,
     refused_since: Option<Monotonic>,
@@ -35,7 +37,7 @@ enum Stage {
     Open,
     /// A denial has been; nothing is gathered before then.
     Resting(Monotonic),
-    /// Somebody was granted, or an attack found: this track is through.
+    /// An attack was found: this track is through.
     Closed,
 }
 
@@ -127,15 +129,26 @@ impl Evidence {
         *self = Self::default();
     }
 
+    /// Somebody is granted; the next look is due at `until`.
+    pub(super) fn grant(&mut self, until: Monotonic) {
+        self.granted = true;
+        self.rest(until);
+    }
+
+    /// Whether somebody was granted.
+    pub(super) fn is_granted(&self) -> bool {
+        self.granted
+    }
+
     /// Nothing more is decided on this track.
     pub(super) fn close(&mut self) {
         self.findings.clear();
         self.stage = Stage::Closed;
     }
 
-    /// Whether a denial was told.
+    /// Whether a decision was told.
     pub(super) fn is_told(&self) -> bool {
-        !self.told.is_empty()
+        self.granted || !self.told.is_empty()
     }
 
     /// Whether a denial with this reason has not been told yet; now it is.

@@ -4,7 +4,8 @@
 //! speaks against a look stands in one order, and the first gives the reason. Whatever is missing or doubtful denies.
 //!
 //! A track is granted once at most: whoever stays has passed or has not, and has to come anew to be let in again. It is denied
-//! once for each reason; after that it is looked at in peace, and only a grant, an attack or another face is told.
+//! once for each reason; after that it is looked at in peace, and only a grant, an attack or another face is told. Who was granted is
+//! looked at now and then too: whoever steps into their place begins from nothing.
 
 mod cooldown;
 mod evidence;
@@ -117,7 +118,7 @@ impl Policy {
     /// `Some` when that has lasted for a second and was not told yet.
     pub fn refuse(&mut self, track: TrackId, part: QualityPart, now: Stamp) -> Option<Decision> {
         let evidence = self.tracks.entry(track).or_default();
-        if !evidence.awaits(now.monotonic) {
+        if evidence.is_granted() || !evidence.awaits(now.monotonic) {
             return None;
         }
         let since = evidence.refused(now.monotonic);
@@ -147,9 +148,16 @@ impl Policy {
         }
         let threshold = thresholds.at(case.searched).threshold;
         if now.monotonic.saturating_since(case.at.captured.monotonic) > max_frame_age {
+            if evidence.is_granted() {
+                return None;
+            }
             evidence.add(Finding::Against(DenyReason::FrameTooOld), looks);
         } else {
             match evidence.is_same_face(case.embedding, SAME_FACE * threshold.value()) {
+                Some(true) if evidence.is_granted() => {
+                    evidence.rest(again_at);
+                    return None;
+                }
                 Some(true) => {}
                 Some(false) => {
                     evidence.start_anew();
@@ -174,7 +182,7 @@ impl Policy {
                 if !self.cooldowns.start(&subject, now.monotonic, cooldown) {
                     return deny(evidence, DenyReason::Cooldown(subject));
                 }
-                evidence.close();
+                evidence.grant(again_at);
                 return Some(Decision::Granted(subject));
             }
         }
@@ -366,6 +374,15 @@ mod tests {
         };
         assert_eq!(arrival(1), [Decision::Granted(subject("ada"))]);
         assert_eq!(arrival(2), [Decision::Denied(DenyReason::Cooldown(subject("ada")))]);
+    }
+
+    #[test]
+    fn whoever_steps_into_the_place_of_somebody_granted_begins_from_nothing() {
+        let mut door = Door::new(demands());
+        assert_eq!((0..20).filter_map(|_| door.look(0.9)).count(), 1);
+        let next = [("eve", 0.9)];
+        let told: Vec<_> = (0..40).filter_map(|_| door.look_at(0, &[0.0, 1.0], &next)).collect();
+        assert_eq!(told, [Decision::Denied(DenyReason::IdentityChanged), Decision::Granted(subject("eve"))]);
     }
 
     #[test]
