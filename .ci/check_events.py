@@ -35,7 +35,7 @@ def main() -> int:
         for error in errors:
             print(f"line {number}: {error.json_path}: {error.message}", file=sys.stderr)
         faults += len(errors)
-        if not errors:
+        if not errors and event["event"] == "access":
             outcomes[event["decision"]] += 1
     print(f"{outcomes['granted']} events grant, {outcomes['denied']} deny, {faults} faults")
     for decision in ("granted", "denied"):

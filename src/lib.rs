@@ -11,6 +11,7 @@
 //! | [`nn`] | tract: graphs and own operators; knows tensors, no faces |
 //! | [`models`] | the catalogue: which file does what, its hash, licence, preprocessing, operating points |
 //! | [`capture`] | frame sources: replay, HTTP, a child's output, a camera |
+//! | [`scene`] | what a frame shows before faces are looked for: light, motion |
 //! | [`detect`] | where the faces are |
 //! | [`align`] | the 112x112 crop a recogniser wants, and how good the sample is |
 //! | [`track`] | faces joined over frames |
@@ -27,6 +28,7 @@
 //! # The way of a frame
 //! ```text
 //! capture --(latest-frame slot)--> see --(rendezvous)--> recognise --(bounded 64)--> emit
+//!                                  light, motion         presentation attacks
 //!                                  detect                embed
 //!                                  align                 identify
 //!                                  quality               decide
@@ -55,4 +57,5 @@ pub mod models;
 pub mod nn;
 pub mod pad;
 pub mod pipeline;
+pub mod scene;
 pub mod track;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use doorward::config::{
-    Config, ConfigError, EngineChoice, EngineSettings, Pace, RecogniserChoice, SourceKind, ThresholdChoice,
+    Config, ConfigError, EngineChoice, EngineSettings, Pace, PadMode, RecogniserChoice, SourceKind, ThresholdChoice,
 };
 
 fn shipped(name: &str) -> Config {
@@ -117,10 +117,28 @@ fn a_wrong_value_is_named_with_what_is_allowed() {
         ("[quality]\nmin_brightness = 250", "quality.min_brightness = 250", "below quality.max_brightness"),
         ("[supervision]\nmax_backoff_ms = 20", "supervision.max_backoff_ms = 20", "at least"),
         ("[output]\nstdout = false", "output.file", "events need a file"),
+        ("[output]\nhint_every_ms = 600001", "output.hint_every_ms", "0 to 600000"),
+        ("[idle]\nsearch_every_ms = 10001", "idle.search_every_ms = 10001", "0 to 10000"),
+        ("[pad]\nmode = 'on'", "pad.mode = \"on\"", "\"off\", \"report\" or \"require\""),
+        ("[pad]\nmin_frames = 9", "pad.min_frames = 9", "10 to 300"),
+        ("[pad]\nmin_log_odds = nan", "pad.min_log_odds = NaN", "-20 to 20"),
+        ("[pad]\nrequire = true", "require", "`mode`"),
     ] {
         let message = refusal(text);
         assert!(message.contains(key) && message.contains(allowed), "{text}: {message}");
     }
+}
+
+#[test]
+fn presentation_attack_detection_is_off_unless_asked_for_in_either_form() {
+    let pad = |text: &str| Config::parse(&format!("{text}\n[source]\nmjpeg = '-'")).map(|config| config.pad);
+    assert_eq!(pad("").unwrap().mode, PadMode::Off);
+    assert_eq!(pad("pad = 'require'").unwrap(), pad("[pad]\nmode = 'require'").unwrap());
+    let report = pad("[pad]\nmode = 'report'\nnets = ['a', 'b']\nmin_frames = 20\ncooldown_ms = 0").unwrap();
+    assert_eq!((report.mode, report.nets.len(), report.limits.min_frames), (PadMode::Report, 2, 20));
+    let message = pad("pad = 3").unwrap_err().to_string();
+    assert!(message.contains("\"require\"") && message.contains("line 1"), "{message}");
+    assert!(pad("pad = 'yes'").unwrap_err().to_string().contains("pad.mode = \"yes\""));
 }
 
 #[test]

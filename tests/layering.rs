@@ -13,7 +13,7 @@ const RANKS: &[&[&str]] = &[
     &["domain"],
     &["config", "nn"],
     &["models"],
-    &["capture", "detect", "align", "track", "pad", "embed", "gallery"],
+    &["capture", "scene", "detect", "align", "track", "pad", "embed", "gallery"],
     &["identify"],
     &["decide", "emit"],
     &["pipeline", "enrol", "eval", "bench"],

@@ -11,7 +11,7 @@ use doorward::{
     domain::{Clock, FaceChoice, FrameRef, PadVerdict, SampleQuality, SourceId, SystemClock},
     models::ModelStore,
     nn::Engine,
-    pad::{self, Assessment, Evidence},
+    pad::{self, Assessment, Evidence, PadAssessor},
 };
 
 /// A picture, what the net must say of it, and its log-odds when this was written.

@@ -16,17 +16,19 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use doorward::{
     capture::{CaptureError, FrameSource, Pacing, Received, StopSignal},
-    config::{QualityLimits, SupervisionSettings, TrackSettings},
-    decide::Demands,
+    config::{IdleSettings, PadLimits, QualityLimits, SupervisionSettings, TrackSettings},
+    decide::{Demands, PresentationDemands},
     detect::{DetectError, FaceDetector},
     domain::{
-        AccessEvent, BBox, BootId, Clock, Decision, DenyReason, Detection, Embedding, FaceCrop, Landmarks5, ModelId,
-        Point, SampleQuality, SourceId, Stamp, SystemClock, Threshold, ThresholdLadder,
+        AccessEvent, BBox, BootId, Clock, Decision, DenyReason, Detection, Embedding, Event, FaceCrop, Hint,
+        Landmarks5, ModelId, News, PadDoubt, PadVerdict, Point, SampleQuality, SourceChange, SourceId, Stamp,
+        SystemClock, Threshold, ThresholdLadder,
     },
     embed::{EmbedError, FaceEmbedder},
     emit::{EmitError, EventSink},
     gallery::{Gallery, NewSubject, NewTemplate, Snapshot},
-    pipeline::{Health, Observer, Outcome, Pipeline, PipelineError},
+    pad::{Assessment, PadAssessor, PadError},
+    pipeline::{Health, Observer, Outcome, PadPart, Pipeline, PipelineError},
 };
 use image::RgbImage;
 
@@ -35,6 +37,8 @@ use image::RgbImage;
 /// What a fake source does next.
 enum Step {
     Frame,
+    /// A black frame.
+    Dark,
     Corrupt,
     Fail,
     Panic,
@@ -68,6 +72,7 @@ impl FrameSource for Script {
                     RgbImage::from_fn(160, 160, |x, y| image::Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, 90]));
                 Ok(Received::Picture { image, captured: SystemClock.now() })
             }
+            Some(Step::Dark) => Ok(Received::Picture { image: RgbImage::new(160, 160), captured: SystemClock.now() }),
             Some(Step::Corrupt) => Ok(Received::Corrupt { reason: "scripted".into() }),
             Some(Step::Fail) => Err(CaptureError::Ended { place: "script".into(), how: "scripted".into() }),
             Some(Step::Panic) => panic!("scripted panic"),
@@ -150,6 +155,9 @@ impl FaceEmbedder for AlwaysAda {
 /// Keeps what it is given; fails or panics when told to.
 struct Notebook {
     events: Arc<Mutex<Vec<AccessEvent>>>,
+    /// Those that are of something else than access.
+    others: Arc<Mutex<Vec<News>>>,
+    written: usize,
     failures: u32,
     closed: bool,
     panic_at: Option<usize>,
@@ -160,7 +168,7 @@ impl EventSink for Notebook {
         "notebook"
     }
 
-    fn emit(&mut self, event: &AccessEvent) -> Result<(), EmitError> {
+    fn emit(&mut self, event: &Event) -> Result<(), EmitError> {
         if self.closed {
             return Err(EmitError::Closed { sink: "notebook".into() });
         }
@@ -169,9 +177,13 @@ impl EventSink for Notebook {
             let source = std::io::Error::new(std::io::ErrorKind::StorageFull, "scripted");
             return Err(EmitError::Write { sink: "notebook".into(), source });
         }
-        let written = self.events.lock().unwrap().len();
-        assert!(self.panic_at != Some(written), "scripted panic");
-        self.events.lock().unwrap().push(event.clone());
+        assert!(self.panic_at != Some(self.written), "scripted panic");
+        assert_eq!(event.sequence, self.written as u64, "a gap");
+        self.written += 1;
+        match &event.news {
+            News::Access(access) => self.events.lock().unwrap().push((**access).clone()),
+            other => self.others.lock().unwrap().push(other.clone()),
+        }
         Ok(())
     }
 }
@@ -216,7 +228,14 @@ impl Rig {
             every: Duration::ZERO,
             detector: OneFace { takes: Duration::ZERO, panic_at: None, calls: 0 },
             embedder: AlwaysAda { model: model(), takes: Duration::ZERO, panic_at: None, calls: 0 },
-            notebook: Notebook { events: Arc::default(), failures: 0, closed: false, panic_at: None },
+            notebook: Notebook {
+                events: Arc::default(),
+                others: Arc::default(),
+                written: 0,
+                failures: 0,
+                closed: false,
+                panic_at: None,
+            },
             cooldown: Duration::ZERO,
             clock: Arc::default(),
             enrolled: true,
@@ -226,6 +245,10 @@ impl Rig {
 
     fn events(&self) -> Arc<Mutex<Vec<AccessEvent>>> {
         self.notebook.events.clone()
+    }
+
+    fn others(&self) -> Arc<Mutex<Vec<News>>> {
+        self.notebook.others.clone()
     }
 
     fn pipeline(self) -> Pipeline {
@@ -262,7 +285,11 @@ impl Rig {
                 agree: 1,
                 looks: 1,
                 retry: Duration::ZERO,
+                presentation: None,
             },
+            hint_every: Duration::from_secs(1),
+            idle: None,
+            pad: None,
             // Lost after two frames: the same corner is another track four frames later.
             track: TrackSettings { lost_after: Duration::ZERO },
             sinks: Box::new(move || Ok(vec![Box::new(notebook)])),
@@ -340,7 +367,6 @@ fn every_captured_frame_is_replaced_or_seen_and_every_probe_is_emitted() {
     assert_eq!((tally.probes, tally.granted + tally.denied, tally.emitted), (tally.seen, tally.seen, tally.seen));
     let events = events.lock().unwrap();
     assert_eq!(events.len() as u64, tally.emitted);
-    assert!(events.iter().enumerate().all(|(i, e)| e.sequence == i as u64), "sequence has gaps");
     assert!(events.is_sorted_by(|a, b| a.at.seq < b.at.seq), "events are out of order");
 }
 
@@ -508,11 +534,9 @@ fn a_detector_that_cannot_be_built_ends_the_pipeline_with_its_error() {
 fn a_sink_that_fails_for_a_while_loses_no_event() {
     let mut rig = Rig::new(frames(5));
     rig.notebook.failures = 3;
-    let events = rig.events();
     let Outcome { tally, result } = rig.run();
     result.unwrap();
     assert_eq!(tally.emitted, 5);
-    assert!(events.lock().unwrap().iter().enumerate().all(|(i, e)| e.sequence == i as u64));
 }
 
 #[test]
@@ -726,15 +750,23 @@ impl FaceDetector for Faces {
 
 /// A door that asks for three of five looks, and sees these faces.
 fn door(frames_of_faces: Vec<Vec<Detection>>) -> (Pipeline, Arc<Mutex<Vec<AccessEvent>>>) {
+    let (pipeline, events, _) = door_with_others(frames_of_faces);
+    (pipeline, events)
+}
+
+type Doings = (Pipeline, Arc<Mutex<Vec<AccessEvent>>>, Arc<Mutex<Vec<News>>>);
+
+/// The same, with what is told beside decisions.
+fn door_with_others(frames_of_faces: Vec<Vec<Detection>>) -> Doings {
     let mut rig = Rig::new(frames(frames_of_faces.len()));
     rig.every = Duration::from_millis(2);
-    let events = rig.events();
+    let (events, others) = (rig.events(), rig.others());
     let mut pipeline = rig.pipeline();
     (pipeline.demands.agree, pipeline.demands.looks) = (3, 5);
     pipeline.demands.retry = Duration::from_secs(60);
     pipeline.demands.cooldown = Duration::from_secs(60);
     pipeline.detector = Box::new(move || Ok(Box::new(Faces(frames_of_faces.into()))));
-    (pipeline, events)
+    (pipeline, events, others)
 }
 
 fn told(events: &Mutex<Vec<AccessEvent>>) -> Vec<(u64, u64, Decision)> {
@@ -812,4 +844,163 @@ fn a_face_that_becomes_another_under_way_is_told_and_begins_again() {
     pipeline.run(&never_asked().1).result.unwrap();
     // Looks 0 and 1 are a stranger's, 2 and 3 are unlike them, 4 to 6 are Ada's.
     assert_eq!(told(&events), [(0, 3, Decision::Denied(DenyReason::IdentityChanged)), (0, 6, granted_ada())]);
+}
+
+// ---------------------------------------------------------------- light and motion
+
+#[test]
+fn an_infrared_lamp_that_strobes_costs_nobody_their_track() {
+    let script: Vec<Step> = (0..24).flat_map(|_| [Step::Frame, Step::Dark]).collect();
+    let mut rig = Rig::new(script);
+    rig.every = Duration::from_millis(2);
+    let events = rig.events();
+    let mut pipeline = rig.pipeline();
+    (pipeline.demands.agree, pipeline.demands.looks) = (3, 5);
+    pipeline.demands.retry = Duration::from_secs(60);
+    pipeline.detector = Box::new(move || Ok(Box::new(Faces(vec![vec![face_at(40.0, 40.0)]; 24].into()))));
+    let Outcome { tally, result } = pipeline.run(&never_asked().1);
+    result.unwrap();
+    assert_eq!((tally.seen, tally.searched, tally.passed_over), (48, 24, 24));
+    assert_eq!(told(&events), [(0, 4, granted_ada())], "one stay");
+}
+
+#[test]
+fn in_the_dark_tracks_end_and_more_light_is_asked_for_once() {
+    let mut rig = Rig::new((0..6).map(|_| Step::Frame).chain((0..140).map(|_| Step::Dark)).collect());
+    rig.every = Duration::from_millis(20);
+    let others = rig.others();
+    let mut pipeline = rig.pipeline();
+    pipeline.detector = Box::new(move || Ok(Box::new(Faces(vec![vec![face_at(40.0, 40.0)]; 6].into()))));
+    let Outcome { tally, result } = pipeline.run(&never_asked().1);
+    result.unwrap();
+    assert_eq!((tally.searched, tally.passed_over), (6, 140));
+    let told = others.lock().unwrap();
+    assert!(
+        matches!(&told[..], [News::Hint(hint)] if hint.hint == Hint::MoreLight && hint.track.is_none()),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_scene_in_which_nothing_happens_is_searched_now_and_then() {
+    let mut rig = Rig::new(frames(200));
+    rig.every = Duration::from_millis(5);
+    let mut pipeline = rig.pipeline();
+    pipeline.idle = Some(IdleSettings { after: Duration::from_millis(50), search_every: Duration::from_millis(100) });
+    pipeline.detector = Box::new(move || Ok(Box::new(Faces(VecDeque::new()))));
+    let Outcome { tally, result } = pipeline.run(&never_asked().1);
+    result.unwrap();
+    assert_eq!(tally.searched + tally.passed_over, 200);
+    assert!((5..100).contains(&tally.searched), "{tally:?}");
+}
+
+// ---------------------------------------------------------------- what a person can do
+
+#[test]
+fn who_cannot_be_judged_is_told_what_to_do_and_not_all_the_time() {
+    let mut rig = Rig::new(frames(120));
+    rig.every = Duration::from_millis(20);
+    let (events, others) = (rig.events(), rig.others());
+    let mut pipeline = rig.pipeline();
+    pipeline.quality.min_sharpness = 1e6;
+    pipeline.demands.looks = 5;
+    pipeline.detector = Box::new(move || Ok(Box::new(Faces(vec![vec![face_at(40.0, 40.0)]; 120].into()))));
+    let Outcome { tally, result } = pipeline.run(&never_asked().1);
+    result.unwrap();
+    let told = others.lock().unwrap();
+    assert!(
+        matches!(&told[..], [News::Hint(hint)] if hint.hint == Hint::HoldStill && hint.track.is_some()),
+        "{told:?}"
+    );
+    assert_eq!(events.lock().unwrap().len(), 1, "and denied once");
+    assert_eq!((tally.told, tally.emitted), (1, 2));
+}
+
+#[test]
+fn who_stays_too_far_away_is_asked_to_come_closer() {
+    let mut rig = Rig::new(frames(130));
+    rig.every = Duration::from_millis(20);
+    let (events, others) = (rig.events(), rig.others());
+    let mut pipeline = rig.pipeline();
+    pipeline.quality.min_size_px = 100.0;
+    pipeline.detector = Box::new(move || Ok(Box::new(Faces(vec![vec![face_at(40.0, 40.0)]; 130].into()))));
+    pipeline.run(&never_asked().1).result.unwrap();
+    let told = others.lock().unwrap();
+    assert!(matches!(&told[..], [News::Hint(hint)] if hint.hint == Hint::ComeCloser), "{told:?}");
+    assert_eq!(events.lock().unwrap().len(), 0, "nobody is decided on who is not at the door");
+}
+
+// ---------------------------------------------------------------- the source
+
+#[test]
+fn a_source_that_is_lost_is_told_of_once_and_again_when_it_is_back() {
+    let rig = Rig::new(vec![Step::Frame, Step::Fail, Step::Fail, Step::Fail, Step::Frame, Step::Frame]);
+    let others = rig.others();
+    rig.run().result.unwrap();
+    let told = others.lock().unwrap();
+    let changes: Vec<&SourceChange> = told
+        .iter()
+        .filter_map(|news| if let News::Source(event) = news { Some(&event.change) } else { None })
+        .collect();
+    assert!(
+        matches!(&changes[..], [SourceChange::Lost { why }, SourceChange::Back { .. }] if why.contains("scripted")),
+        "{changes:?}"
+    );
+}
+
+// ---------------------------------------------------------------- presentation attacks
+
+/// Says the same of every frame; `None` fails.
+struct Says(Option<f64>);
+
+impl PadAssessor for Says {
+    fn assess(&mut self, _: &RgbImage, _: &BBox) -> Result<Option<Assessment>, PadError> {
+        match self.0 {
+            Some(log_odds) => Ok(Some(Assessment { log_odds, scale: 2.7, saturation: 90.0 })),
+            None => Err(PadError::Output { model: "script".into(), reason: "scripted".into() }),
+        }
+    }
+}
+
+/// Ada before a door for 40 frames, of whom presentation attack detection says this.
+fn presented(says: Option<f64>, required: bool) -> Doings {
+    let (mut pipeline, events, others) = door_with_others(vec![vec![face_at(40.0, 40.0)]; 40]);
+    let limits = PadLimits { min_size_px: 20.0, min_brightness: 0.0, min_sharpness: 0.0, ..PadLimits::default() };
+    pipeline.pad = Some(PadPart { assessor: Box::new(move || Ok(Box::new(Says(says)))), limits });
+    pipeline.demands.presentation = required.then_some(PresentationDemands { cooldown: Duration::from_secs(10) });
+    (pipeline, events, others)
+}
+
+#[test]
+fn where_it_is_required_a_grant_comes_with_the_tenth_frame() {
+    let (pipeline, events, others) = presented(Some(1.5), true);
+    pipeline.run(&never_asked().1).result.unwrap();
+    assert_eq!(told(&events), [(0, 9, granted_ada())]);
+    assert_eq!(events.lock().unwrap()[0].pad, PadVerdict::BonaFide(1.5));
+    assert!(others.lock().unwrap().is_empty(), "it decides, and is not reported");
+}
+
+#[test]
+fn where_it_is_required_an_attack_and_a_net_that_fails_open_nothing() {
+    let (pipeline, events, _) = presented(Some(-1.5), true);
+    pipeline.run(&never_asked().1).result.unwrap();
+    assert_eq!(told(&events), [(0, 9, Decision::Denied(DenyReason::PresentationAttack))]);
+    let (pipeline, events, _) = presented(None, true);
+    let Outcome { tally, result } = pipeline.run(&never_asked().1);
+    result.unwrap();
+    let reason = DenyReason::PresentationUndetermined(PadDoubt::TooFewFrames);
+    assert_eq!(told(&events), [(0, 39, Decision::Denied(reason))]);
+    assert_eq!(tally.failed, 40);
+}
+
+#[test]
+fn where_it_is_reported_it_changes_nothing_and_is_told_of() {
+    let (pipeline, events, others) = presented(Some(-1.5), false);
+    pipeline.run(&never_asked().1).result.unwrap();
+    assert_eq!(told(&events), [(0, 2, granted_ada())]);
+    let told = others.lock().unwrap();
+    assert!(
+        matches!(&told[..], [News::Presentation(found)] if found.at.seq == 9 && found.verdict == PadVerdict::Attack(-1.5)),
+        "{told:?}"
+    );
 }

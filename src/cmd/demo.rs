@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     capture::{self, decode_picture},
-    config::{DetectorSettings, Pace, SourceKind, SourceSettings, SupervisionSettings, TrackSettings},
+    config::{DetectorSettings, OutputSettings, Pace, SourceKind, SourceSettings, SupervisionSettings, TrackSettings},
     detect,
     domain::{Clock, Decision, Frame, SubjectId, SystemClock},
     embed,
@@ -202,13 +202,17 @@ impl Demo {
             source: Box::new(move |stop| capture::open(&settings, source_clock.clone(), stop)),
             detector: Box::new(move || detect::build(&detector, &store)),
             quality: engine.quality,
+            // Every frame is looked at: the demo shows what is found in them.
+            idle: None,
             track: TrackSettings::default(),
+            pad: None,
             embedder: Box::new(move || embed::build(Some(&model), &embedder_store)),
             snapshot,
             refresh: None,
             operating_point: engine.one_to_many()?.name,
             // A recording on a busy machine is still a recording: nobody walks through this door.
             demands: crate::decide::Demands { max_frame_age: Duration::from_secs(10), ..engine.demands()? },
+            hint_every: OutputSettings::default().hint_every,
             sinks: Box::new(move || {
                 let sink: Box<dyn EventSink> = if json {
                     Box::new(JsonLines::new("standard output", io::stdout(), false))

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     config::{
-        Config, DetectorSettings, EngineSettings, QualityLimits, RecogniserChoice, RecogniserSettings, ThresholdChoice,
-        Views,
+        Config, DetectorSettings, EngineSettings, PadMode, PadSettings, QualityLimits, RecogniserChoice,
+        RecogniserSettings, ThresholdChoice, Views,
     },
-    decide::Demands,
+    decide::{Demands, PresentationDemands},
     detect::{self, FaceDetector},
     domain::{FaceChoice, Foothold, ModelId, Threshold, ThresholdLadder},
     embed::{self, FaceEmbedder},
@@ -65,6 +65,7 @@ pub(super) struct Engine {
     /// The operating point named on the command line.
     asked_point: Option<Arc<str>>,
     policy: crate::config::PolicySettings,
+    pub(super) pad: PadSettings,
     /// Folder of the gallery, where the configuration names one.
     pub(super) gallery_dir: Option<PathBuf>,
 }
@@ -165,6 +166,7 @@ impl Engine {
             recogniser: RecogniserSettings::default(),
             asked_point: None,
             policy: crate::config::PolicySettings::default(),
+            pad: PadSettings::default(),
             gallery_dir: None,
         })
     }
@@ -178,6 +180,7 @@ impl Engine {
             recogniser: config.recogniser.clone(),
             asked_point: None,
             policy: config.policy,
+            pad: config.pad.clone(),
             gallery_dir: config.gallery_dir.clone(),
         })
     }
@@ -320,6 +323,8 @@ impl Engine {
             agree: self.policy.agree,
             looks: self.policy.looks,
             retry: self.policy.retry,
+            presentation: (self.pad.mode == PadMode::Require)
+                .then_some(PresentationDemands { cooldown: self.pad.cooldown }),
         })
     }
 }

@@ -35,7 +35,7 @@ struct Mark {
 
 /// Decides what to tell.
 ///
-/// Ready comes with the first frame that has gone through detection, once everything is built. The watchdog is fed
+/// Ready comes with the first frame that has gone through detection, or was passed over as dark, once everything is built. The watchdog is fed
 /// at half its interval, and only when since the last feeding frames were captured and searched, and every face and every event that
 /// was handed on before it is done with: nothing waits in a stage for longer than the interval. Recogniser and
 /// sinks may be idle, since nobody may be at the door.
@@ -86,7 +86,7 @@ impl Herald {
 
     fn sign_of_life(&self, built: bool, here: &Mark) -> Option<Word> {
         match &self.fed {
-            None => (built && here.tally.searched > 0).then_some(Word::Ready),
+            None => (built && frames_done(&here.tally) > 0).then_some(Word::Ready),
             Some(last) => {
                 let due = self.feed_every.is_some_and(|every| here.at.duration_since(last.at) >= every);
                 (due && has_progressed(&last.tally, &here.tally)).then_some(Word::Watchdog)
@@ -115,8 +115,8 @@ impl Herald {
     }
 
     fn guarding(&self, health: &Health, here: Mark) -> String {
-        let Tally { granted, denied, searched, .. } = health.tally;
-        let frames = searched - self.counted.tally.searched;
+        let Tally { granted, denied, .. } = health.tally;
+        let frames = frames_done(&health.tally) - frames_done(&self.counted.tally);
         let seconds = here.at.duration_since(self.counted.at).as_secs_f64();
         let subjects = health.subjects;
         let plural = if subjects == 1 { "" } else { "s" };
@@ -125,12 +125,17 @@ impl Herald {
     }
 }
 
+/// Frames that have gone through detection, or need not: nothing stirred, or it was dark.
+const fn frames_done(tally: &Tally) -> u64 {
+    tally.searched + tally.passed_over
+}
+
 /// Whether every stage has moved on between two readings.
 const fn has_progressed(before: &Tally, after: &Tally) -> bool {
     after.captured > before.captured
-        && after.searched > before.searched
+        && frames_done(after) > frames_done(before)
         && after.judged >= before.sightings
-        && after.emitted >= before.granted + before.denied
+        && after.emitted >= before.granted + before.denied + before.told
 }
 
 #[cfg(test)]

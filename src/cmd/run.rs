@@ -23,13 +23,14 @@ use super::{
 };
 use crate::{
     capture,
-    config::{Config, EventOutput, OutputSettings, Pace, TrackSettings},
+    config::{Config, EventOutput, OutputSettings, Pace, PadMode, TrackSettings},
     detect,
     domain::{BootId, Clock, ModelId, SystemClock},
     embed,
     emit::{EmitError, EventSink, JsonLines},
     gallery::{self, Gallery, Snapshot},
-    pipeline::{Pipeline, Refresh, Tally},
+    pad,
+    pipeline::{PadPart, Pipeline, Refresh, Tally},
 };
 
 /// Guard a door: frames in, access events out, until SIGTERM or SIGINT
@@ -98,12 +99,15 @@ fn pipeline(config: &Config, engine: &Engine, snapshot: Arc<Snapshot>, refresh: 
         source: Box::new(move |stop| capture::open(&source, source_clock.clone(), stop)),
         detector: Box::new(move || detect::build(&detector, &detector_store)),
         quality: engine.quality,
+        idle: has_own_time(config).then_some(config.idle),
         track: tracking(config),
+        pad: presentations(engine),
         embedder: Box::new(move || Ok(embed::in_views(embed::build(Some(&model), &embedder_store)?, views))),
         snapshot,
         refresh: Some(refresh),
         operating_point: engine.one_to_many()?.name,
         demands: engine.demands()?,
+        hint_every: config.output.hint_every,
         sinks: Box::new(move || sinks(&output)),
         witness: None,
         observer: service::observer(),
@@ -112,13 +116,23 @@ fn pipeline(config: &Config, engine: &Engine, snapshot: Arc<Snapshot>, refresh: 
     })
 }
 
-/// A replay as fast as frames are taken has no time of its own: there two frames without a face end its track.
+/// Whether frames come at the pace of what they show. A replay as fast as frames are taken has no time of its own.
+fn has_own_time(config: &Config) -> bool {
+    config.source.kind.is_live() || config.source.pace == Pace::Realtime
+}
+
+/// Without a time of its own, two frames without a face end a track.
 fn tracking(config: &Config) -> TrackSettings {
-    if config.source.kind.is_live() || config.source.pace == Pace::Realtime {
-        config.track
-    } else {
-        TrackSettings { lost_after: Duration::ZERO }
-    }
+    if has_own_time(config) { config.track } else { TrackSettings { lost_after: Duration::ZERO } }
+}
+
+/// Presentation attack detection, where it is switched on.
+fn presentations(engine: &Engine) -> Option<PadPart> {
+    let (settings, store) = (engine.pad.clone(), engine.store.clone());
+    (settings.mode != PadMode::Off).then(|| PadPart {
+        limits: settings.limits,
+        assessor: Box::new(move || Ok(Box::new(pad::build(&settings, &store)?))),
+    })
 }
 
 fn sinks(output: &OutputSettings) -> Result<Vec<Box<dyn EventSink>>, EmitError> {
@@ -171,11 +185,12 @@ fn follow_gallery(dir: &Path, model: &ModelId, point: SearchPoint) -> Result<(Ar
 
 fn log_tally(t: &Tally) {
     log::info!(
-        "captured {} frames ({} corrupt), replaced {}, seen {}; {} faces ({} too small, {} refused); {} granted, {} denied, {} emitted; source opened again {} times",
+        "captured {} frames ({} corrupt), replaced {}, seen {}, {} of them passed over; {} faces ({} too small, {} refused); {} granted, {} denied, {} emitted; source opened again {} times",
         t.captured,
         t.corrupt,
         t.replaced,
         t.seen,
+        t.passed_over,
         t.faces,
         t.too_small,
         t.refused,

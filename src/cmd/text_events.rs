@@ -1,7 +1,10 @@
 use std::io::{self, Write};
 
 use crate::{
-    domain::{AccessEvent, Decision, DenyReason},
+    domain::{
+        AccessEvent, Decision, DenyReason, Event, HintEvent, News, PadVerdict, PresentationEvent, SourceChange,
+        SourceEvent,
+    },
     emit::{EmitError, EventSink},
 };
 
@@ -13,7 +16,25 @@ impl<W: Write> TextEvents<W> {
         Self(out)
     }
 
-    fn write(&mut self, event: &AccessEvent) -> io::Result<()> {
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        match &event.news {
+            News::Access(access) => self.write_access(access)?,
+            News::Hint(HintEvent { at, hint, .. }) => writeln!(self.0, "frame {:>4}  hint     {hint}", at.seq)?,
+            News::Presentation(PresentationEvent { at, verdict, .. }) => {
+                writeln!(self.0, "frame {:>4}  report   {}", at.seq, finding(*verdict))?;
+            }
+            News::Source(SourceEvent { source, change: SourceChange::Lost { why }, .. }) => {
+                writeln!(self.0, "source {source}: lost: {why}")?;
+            }
+            News::Source(SourceEvent { source, at, change: SourceChange::Back { lost } }) => {
+                let ms = at.monotonic.saturating_since(lost.monotonic).as_millis();
+                writeln!(self.0, "source {source}: back after {ms} ms")?;
+            }
+        }
+        self.0.flush()
+    }
+
+    fn write_access(&mut self, event: &AccessEvent) -> io::Result<()> {
         let total = event.decided.monotonic.saturating_since(event.at.captured.monotonic);
         writeln!(
             self.0,
@@ -22,8 +43,16 @@ impl<W: Write> TextEvents<W> {
             if event.decision.is_granted() { "GRANTED" } else { "denied " },
             sentence(event),
             total.as_millis()
-        )?;
-        self.0.flush()
+        )
+    }
+}
+
+fn finding(verdict: PadVerdict) -> String {
+    match verdict {
+        PadVerdict::NotAssessed => "presentation not assessed".into(),
+        PadVerdict::BonaFide(_) => "bona fide presentation".into(),
+        PadVerdict::Attack(_) => "presentation attack".into(),
+        PadVerdict::Undetermined(doubt) => format!("presentation undetermined ({doubt})"),
     }
 }
 
@@ -42,7 +71,7 @@ impl<W: Write> EventSink for TextEvents<W> {
         "text"
     }
 
-    fn emit(&mut self, event: &AccessEvent) -> Result<(), EmitError> {
+    fn emit(&mut self, event: &Event) -> Result<(), EmitError> {
         let sink = "standard output".to_owned();
         self.write(event).map_err(|e| match e.kind() {
             io::ErrorKind::BrokenPipe => EmitError::Closed { sink },

@@ -5,6 +5,7 @@
 mod detector;
 mod engine;
 mod error;
+mod idle;
 mod number;
 mod output;
 mod pad;
@@ -21,8 +22,9 @@ use std::{fs, path::Path, path::PathBuf, sync::Arc};
 pub use detector::{DetectorBackend, DetectorSettings};
 pub use engine::{EngineChoice, EngineSettings};
 pub use error::ConfigError;
+pub use idle::IdleSettings;
 pub use output::{EventOutput, OutputSettings};
-pub use pad::{PadLimits, PadSettings};
+pub use pad::{PadLimits, PadMode, PadSettings};
 pub use policy::{PolicySettings, RecogniserChoice, RecogniserSettings, ThresholdChoice};
 pub use quality::QualityLimits;
 pub use source::{CameraSettings, Pace, SourceKind, SourceSettings};
@@ -45,8 +47,12 @@ pub struct Config {
     pub quality: QualityLimits,
     /// Which model compares faces, and at which operating point.
     pub recogniser: RecogniserSettings,
+    /// When faces are looked for less often, because nothing happens.
+    pub idle: IdleSettings,
     /// When faces of different frames are one stay before the camera.
     pub track: TrackSettings,
+    /// What presentation attack detection may say.
+    pub pad: PadSettings,
     /// When somebody is granted.
     pub policy: PolicySettings,
     /// Folder of the gallery; `None` means the default folder.
@@ -88,7 +94,9 @@ impl Config {
             detector: DetectorSettings::from_raw(raw.detector)?,
             quality: QualityLimits::from_raw(raw.quality)?,
             recogniser: RecogniserSettings::from_raw(raw.recogniser)?,
+            idle: IdleSettings::from_raw(raw.idle)?,
             track: TrackSettings::from_raw(raw.track)?,
+            pad: PadSettings::from_raw(raw.pad)?,
             policy: PolicySettings::from_raw(raw.policy)?,
             gallery_dir: raw.gallery.dir,
             models_dir: raw.models.dir,

@@ -1,6 +1,6 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use super::{ConfigError, raw};
+use super::{ConfigError, number::millis, raw};
 
 /// One place events go to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,16 +18,20 @@ pub struct OutputSettings {
     pub outputs: Vec<EventOutput>,
     /// Whether events carry similarities. Off: a score lets an attacker climb towards a match.
     pub scores: bool,
+    /// Least pause between two hints; zero: none are given.
+    pub hint_every: Duration,
 }
 
 impl Default for OutputSettings {
     fn default() -> Self {
-        Self { outputs: vec![EventOutput::Stdout], scores: false }
+        // As long as it takes to say one and to do it.
+        Self { outputs: vec![EventOutput::Stdout], scores: false, hint_every: Duration::from_secs(2) }
     }
 }
 
 impl OutputSettings {
     pub(super) fn from_raw(raw: raw::Output) -> Result<Self, ConfigError> {
+        let d = Self::default();
         // Standard output is the default place; naming a file moves events there unless both are asked for.
         let stdout = raw.stdout.unwrap_or(raw.file.is_none());
         let mut outputs = Vec::new();
@@ -39,6 +43,10 @@ impl OutputSettings {
                 remedy: "with stdout = false events need a file, or nobody would learn of them".into(),
             });
         }
-        Ok(Self { outputs, scores: raw.scores.unwrap_or(false) })
+        Ok(Self {
+            outputs,
+            scores: raw.scores.unwrap_or(d.scores),
+            hint_every: millis("output.hint_every_ms", raw.hint_every_ms, d.hint_every, 0..=600_000)?,
+        })
     }
 }

@@ -1,12 +1,95 @@
-use std::sync::Arc;
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+use super::{
+    ConfigError,
+    number::{count, millis, within},
+    raw,
+};
+
+/// What presentation attack detection may do at the door. It can refuse and never admit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PadMode {
+    /// Nothing: no net is loaded.
+    #[default]
+    Off,
+    /// It says what it finds, and nothing follows from it.
+    Report,
+    /// Who is not found to be bona fide is denied.
+    Require,
+}
+
+impl PadMode {
+    /// Its name in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Report => "report",
+            Self::Require => "require",
+        }
+    }
+}
+
+impl FromStr for PadMode {
+    type Err = ();
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        [Self::Off, Self::Report, Self::Require].into_iter().find(|mode| mode.name() == s).ok_or(())
+    }
+}
+
+impl fmt::Display for PadMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// Presentation attack detection: by which nets, at which threshold, and of which frames it says anything.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PadSettings {
+    /// What it may do.
+    pub mode: PadMode,
     /// The nets, by their ids in the catalogue; fused by the weights on their cards. None named is the catalogue's default.
     pub nets: Vec<Arc<str>>,
     /// What a verdict demands.
     pub limits: PadLimits,
+    /// How long nobody is granted after an attack, where it is required.
+    pub cooldown: Duration,
+}
+
+impl Default for PadSettings {
+    fn default() -> Self {
+        Self {
+            // It denies one genuine attempt in ten or more until a camera is qualified (`docs/pad.md`).
+            mode: PadMode::Off,
+            nets: Vec::new(),
+            limits: PadLimits::default(),
+            // Whoever lowers the photograph and tries the next one meets a shut door; whoever stands behind them waits that long.
+            cooldown: Duration::from_secs(10),
+        }
+    }
+}
+
+impl PadSettings {
+    pub(super) fn from_raw(raw: raw::Pad) -> Result<Self, ConfigError> {
+        let d = Self::default();
+        let mode = match raw.mode {
+            None => d.mode,
+            Some(name) => name.parse().map_err(|()| {
+                ConfigError::value("pad.mode", format!("{name:?}"), "\"off\", \"report\" or \"require\"")
+            })?,
+        };
+        Ok(Self {
+            mode,
+            nets: raw.nets.unwrap_or_default().into_iter().map(Arc::from).collect(),
+            limits: PadLimits {
+                min_log_odds: within("pad.min_log_odds", raw.min_log_odds, d.limits.min_log_odds, -20.0..=20.0)?,
+                // Fewer were never measured.
+                min_frames: count("pad.min_frames", raw.min_frames, d.limits.min_frames, 10..=300)?,
+                ..d.limits
+            },
+            cooldown: millis("pad.cooldown_ms", raw.cooldown_ms, d.cooldown, 0..=3_600_000)?,
+        })
+    }
 }
 
 /// What a verdict demands. Nothing but the nets' log-odds decides between bona fide and attack; the rest are gates: a frame that

@@ -1,9 +1,12 @@
 //! The TOML file as written: every key optional, unknown keys refused. Meaning is given in the
 //! parent module.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -23,8 +26,13 @@ pub struct Config {
     pub quality: Quality,
     /// `[recogniser]`
     pub recogniser: Recogniser,
+    /// `[idle]`
+    pub idle: Idle,
     /// `[track]`
     pub track: Track,
+    /// `pad = "require"`, or `[pad]`
+    #[serde(deserialize_with = "pad_or_its_mode")]
+    pub pad: Pad,
     /// `[policy]`
     pub policy: Policy,
     /// `[gallery]`
@@ -133,6 +141,55 @@ pub struct Track {
     pub lost_after_ms: Option<u64>,
 }
 
+/// `[idle]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Idle {
+    /// How long nothing must have happened before faces are looked for less often.
+    pub after_ms: Option<u64>,
+    /// How often they are looked for then.
+    pub search_every_ms: Option<u64>,
+}
+
+/// `[pad]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pad {
+    /// `off`, `report` or `require`.
+    pub mode: Option<String>,
+    /// Ids in the catalogue.
+    pub nets: Option<Vec<String>>,
+    /// Least mean log-odds of a bona fide presentation.
+    pub min_log_odds: Option<f64>,
+    /// Least number of judged frames.
+    pub min_frames: Option<u32>,
+    /// How long nobody is granted after an attack.
+    pub cooldown_ms: Option<u64>,
+}
+
+/// The mode alone may stand for the whole section.
+fn pad_or_its_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pad, D::Error> {
+    struct EitherForm;
+
+    impl<'de> Visitor<'de> for EitherForm {
+        type Value = Pad;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("\"off\", \"report\", \"require\" or a section [pad]")
+        }
+
+        fn visit_str<E: de::Error>(self, mode: &str) -> Result<Pad, E> {
+            Ok(Pad { mode: Some(mode.to_owned()), ..Pad::default() })
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Pad, A::Error> {
+            Pad::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_any(EitherForm)
+}
+
 /// `[policy]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -169,6 +226,8 @@ pub struct Output {
     pub file: Option<PathBuf>,
     /// Whether events carry similarities.
     pub scores: Option<bool>,
+    /// Least pause between two hints.
+    pub hint_every_ms: Option<u64>,
 }
 
 /// `[supervision]`

@@ -28,6 +28,8 @@ pub(super) struct Evidence {
     /// Codes of the denials that were told.
     told: BTreeSet<&'static str>,
     refused_since: Option<Monotonic>,
+    /// What the looks that agree have to wait for.
+    waits_for: Option<DenyReason>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
@@ -82,6 +84,16 @@ impl Evidence {
         *self.refused_since.get_or_insert(now)
     }
 
+    /// The looks agree, and a grant has to wait; should nothing come of it, for this reason.
+    pub(super) fn wait_for(&mut self, reason: DenyReason) {
+        self.waits_for = Some(reason);
+    }
+
+    /// What a grant has waited for.
+    pub(super) fn waits_for(&self) -> Option<DenyReason> {
+        self.waits_for.clone()
+    }
+
     /// How many findings are for `subject`.
     pub(super) fn votes(&self, subject: &SubjectId) -> usize {
         self.findings.iter().filter(|f| matches!(f, Finding::For(s) if s == subject)).count()
@@ -120,7 +132,7 @@ impl Evidence {
     /// Gathers afresh from `until` on.
     pub(super) fn rest(&mut self, until: Monotonic) {
         self.findings.clear();
-        self.refused_since = None;
+        (self.refused_since, self.waits_for) = (None, None);
         self.stage = Stage::Resting(until);
     }
 

@@ -6,21 +6,26 @@
 //! A track is granted once at most: whoever stays has passed or has not, and has to come anew to be let in again. It is denied
 //! once for each reason; after that it is looked at in peace, and only a grant, an attack or another face is told. Who was granted is
 //! looked at now and then too: whoever steps into their place begins from nothing.
+//!
+//! Where presentation attack detection is required, it can refuse and never admit: a grant waits until its verdict on the track is bona
+//! fide, what it cannot tell is denied, and an attack ends the track and shuts the door for everybody for a while.
 
 mod cooldown;
 mod evidence;
+mod hints;
 
 use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 
+pub use self::hints::Hints;
 use self::{
     cooldown::Cooldowns,
     evidence::{Evidence, Finding},
 };
 use crate::domain::{
-    CandidateList, Decision, DenyReason, Embedding, FrameRef, Monotonic, PadVerdict, QualityPart, Stamp, Threshold,
-    ThresholdLadder, TrackId,
+    CandidateList, Decision, DenyReason, Embedding, FrameRef, Monotonic, PadDoubt, PadVerdict, QualityPart, Stamp,
+    Threshold, ThresholdLadder, TrackId,
 };
 
 /// Share of the threshold that every look at a track must reach in similarity to the looks before. Chosen, not measured: half of what is
@@ -48,13 +53,22 @@ pub struct Demands {
     pub looks: usize,
     /// Pause after a denial before the same face is looked at again.
     pub retry: Duration,
+    /// What presentation attack detection must say; `None`: it is not asked.
+    pub presentation: Option<PresentationDemands>,
+}
+
+/// What is demanded where presentation attack detection must find somebody bona fide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PresentationDemands {
+    /// Pause after an attack before anybody is granted.
+    pub cooldown: Duration,
 }
 
 impl Demands {
-    /// The same demands for a single picture: one look decides.
+    /// The same demands for a single picture: one look decides, and of one picture nothing is known but whom it resembles.
     #[must_use]
     pub fn of_one_look(self) -> Self {
-        Self { agree: 1, looks: 1, retry: Duration::ZERO, ..self }
+        Self { agree: 1, looks: 1, retry: Duration::ZERO, presentation: None, ..self }
     }
 }
 
@@ -80,13 +94,15 @@ pub struct Case<'a> {
 pub struct Policy {
     demands: Demands,
     cooldowns: Cooldowns,
+    /// Until when an attack shuts the door for everybody.
+    attacked_until: Option<Monotonic>,
     tracks: HashMap<TrackId, Evidence>,
 }
 
 impl Policy {
     /// A door that demands this of a grant, and has granted nothing yet.
     pub fn new(demands: Demands) -> Self {
-        Self { demands, cooldowns: Cooldowns::default(), tracks: HashMap::new() }
+        Self { demands, cooldowns: Cooldowns::default(), attacked_until: None, tracks: HashMap::new() }
     }
 
     /// Decides on a single picture: one look, and no memory of others.
@@ -100,6 +116,11 @@ impl Policy {
         self.tracks.get(&track).is_none_or(|evidence| evidence.awaits(now))
     }
 
+    /// Whether this track was granted.
+    pub fn has_granted(&self, track: TrackId) -> bool {
+        self.tracks.get(&track).is_some_and(Evidence::is_granted)
+    }
+
     /// How much a look at this track is worth before one at another: whoever was not told of yet comes first, then whoever has the
     /// most looks that agree.
     pub fn urgency(&self, track: TrackId) -> (bool, usize) {
@@ -110,7 +131,8 @@ impl Policy {
     pub fn leave(&mut self, track: TrackId) -> Option<Decision> {
         let evidence = self.tracks.remove(&track)?;
         let undecided = evidence.len() > 0 && !evidence.is_told();
-        undecided.then(|| Decision::Denied(evidence.main_reason().unwrap_or(DenyReason::TooFewLooks)))
+        let reason = || evidence.waits_for().or_else(|| evidence.main_reason()).unwrap_or(DenyReason::TooFewLooks);
+        undecided.then(|| Decision::Denied(reason()))
     }
 
     /// A face was seen that is not good enough to be compared.
@@ -131,7 +153,7 @@ impl Policy {
     ///
     /// A grant is remembered: it starts the subject's cooldown.
     pub fn look(&mut self, track: TrackId, case: Case<'_>, now: Stamp) -> Option<Decision> {
-        let Demands { max_frame_age, cooldown, agree, looks, retry, ref thresholds, .. } = self.demands;
+        let Demands { max_frame_age, cooldown, agree, looks, retry, presentation, ref thresholds, .. } = self.demands;
         let evidence = self.tracks.entry(track).or_default();
         if !evidence.awaits(now.monotonic) {
             return None;
@@ -141,9 +163,11 @@ impl Policy {
             evidence.rest(again_at);
             evidence.tell(&reason).then_some(Decision::Denied(reason))
         };
-        // What is undetermined denies nothing here, as what was not assessed.
-        if let PadVerdict::Attack(_) = case.pad {
+        if let Some(demands) = presentation
+            && let PadVerdict::Attack(_) = case.pad
+        {
             evidence.close();
+            self.attacked_until = Some(now.monotonic + demands.cooldown);
             return Some(Decision::Denied(DenyReason::PresentationAttack));
         }
         let threshold = thresholds.at(case.searched).threshold;
@@ -178,6 +202,24 @@ impl Policy {
             {
                 if case.expires.is_some_and(|end| now.wall >= end) {
                     return deny(evidence, DenyReason::Expired(subject));
+                }
+                if presentation.is_some() {
+                    match case.pad {
+                        PadVerdict::BonaFide(_) => {}
+                        // Told above; an attack never comes as far as this.
+                        PadVerdict::Attack(_) => return deny(evidence, DenyReason::PresentationAttack),
+                        // More frames will tell.
+                        PadVerdict::NotAssessed | PadVerdict::Undetermined(PadDoubt::TooFewFrames) => {
+                            evidence.wait_for(DenyReason::PresentationUndetermined(PadDoubt::TooFewFrames));
+                            return None;
+                        }
+                        PadVerdict::Undetermined(doubt) => {
+                            return deny(evidence, DenyReason::PresentationUndetermined(doubt));
+                        }
+                    }
+                    if self.attacked_until.is_some_and(|until| now.monotonic < until) {
+                        return deny(evidence, DenyReason::AttackCooldown(subject));
+                    }
                 }
                 if !self.cooldowns.start(&subject, now.monotonic, cooldown) {
                     return deny(evidence, DenyReason::Cooldown(subject));
@@ -252,6 +294,7 @@ mod tests {
             agree: 3,
             looks: 5,
             retry: Duration::from_secs(2),
+            presentation: None,
         }
     }
 
@@ -268,18 +311,28 @@ mod tests {
             Self { policy: Policy::new(demands), ms: 1_000 }
         }
 
-        fn look_at(&mut self, track: u64, values: &[f32], list: &[(&str, f32)]) -> Option<Decision> {
+        fn present(
+            &mut self,
+            track: TrackId,
+            values: &[f32],
+            list: &[(&str, f32)],
+            pad: PadVerdict,
+        ) -> Option<Decision> {
             self.ms += 66;
             let (at_frame, embedding, candidates) = (frame(self.ms), face(values), candidates(list));
             let case = Case {
                 at: &at_frame,
                 embedding: &embedding,
-                pad: PadVerdict::NotAssessed,
+                pad,
                 candidates: &candidates,
                 searched: list.len(),
                 expires: None,
             };
-            self.policy.look(TrackId::new(track), case, at(self.ms))
+            self.policy.look(track, case, at(self.ms))
+        }
+
+        fn look_at(&mut self, track: u64, values: &[f32], list: &[(&str, f32)]) -> Option<Decision> {
+            self.present(TrackId::new(track), values, list, PadVerdict::NotAssessed)
         }
 
         /// A look at somebody on the first track, who resembles Ada by this much.
@@ -315,14 +368,10 @@ mod tests {
         let denied = Decision::Denied;
         assert_eq!(decide_once(&[("ada", 0.4)], fine, None, 500), Decision::Granted(subject("ada")));
         assert_eq!(decide_once(&[("ada", 0.9)], fine, None, 501), denied(DenyReason::FrameTooOld));
-        assert_eq!(
-            decide_once(&[("ada", 0.9)], PadVerdict::Attack(0.9), None, 0),
-            denied(DenyReason::PresentationAttack)
-        );
-        for doubt in PadDoubt::ALL {
-            let undetermined = PadVerdict::Undetermined(doubt);
-            assert_eq!(decide_once(&[("ada", 0.4)], undetermined, None, 0), Decision::Granted(subject("ada")));
-            assert_eq!(decide_once(&[("ada", 0.3)], undetermined, None, 0), denied(DenyReason::BelowThreshold));
+        // Where it is not required, it changes nothing.
+        for pad in PadDoubt::ALL.map(PadVerdict::Undetermined).into_iter().chain([PadVerdict::Attack(-9.0)]) {
+            assert_eq!(decide_once(&[("ada", 0.4)], pad, None, 0), Decision::Granted(subject("ada")));
+            assert_eq!(decide_once(&[("ada", 0.3)], pad, None, 0), denied(DenyReason::BelowThreshold));
         }
         assert_eq!(decide_once(&[], fine, None, 0), denied(DenyReason::GalleryEmpty));
         assert_eq!(decide_once(&[("ada", 0.399)], fine, None, 0), denied(DenyReason::BelowThreshold));
@@ -432,19 +481,71 @@ mod tests {
         assert_eq!([0.9, 0.9].map(|s| door.look(s)), [None, granted("ada")]);
     }
 
+    /// A door at which presentation attack detection must find people bona fide.
+    fn requiring() -> Door {
+        Door::new(Demands {
+            presentation: Some(PresentationDemands { cooldown: Duration::from_secs(10) }),
+            ..demands()
+        })
+    }
+
+    /// Looks at Ada, of whom detection says this; what is decided, and after how many looks.
+    fn said(door: &mut Door, looks: usize, pad: PadVerdict) -> Vec<(usize, Decision)> {
+        let list = [("ada", 0.9)];
+        (0..looks).filter_map(|n| Some((n, door.present(TRACK, &[1.0, 0.0], &list, pad)?))).collect()
+    }
+
     #[test]
-    fn an_attack_closes_the_track() {
+    fn a_grant_waits_for_the_verdict() {
+        let mut door = requiring();
+        assert_eq!(said(&mut door, 5, PadVerdict::NotAssessed), []);
+        assert_eq!(said(&mut door, 9, PadVerdict::Undetermined(PadDoubt::TooFewFrames)), []);
+        assert_eq!(said(&mut door, 9, PadVerdict::BonaFide(0.4)), [(0, Decision::Granted(subject("ada")))]);
+    }
+
+    #[test]
+    fn who_leaves_before_the_verdict_is_denied_for_that() {
+        let mut door = requiring();
+        assert_eq!(said(&mut door, 6, PadVerdict::Undetermined(PadDoubt::TooFewFrames)), []);
+        let reason = DenyReason::PresentationUndetermined(PadDoubt::TooFewFrames);
+        assert_eq!(door.policy.leave(TRACK), denied(reason));
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_denied_and_may_be_told_later() {
+        let mut door = requiring();
+        let reason = DenyReason::PresentationUndetermined(PadDoubt::Scale);
+        let told = said(&mut door, 80, PadVerdict::Undetermined(PadDoubt::Scale));
+        assert_eq!(told, [(2, Decision::Denied(reason))]);
+        assert_eq!(said(&mut door, 40, PadVerdict::BonaFide(0.1)).len(), 1);
+    }
+
+    #[test]
+    fn an_attack_closes_the_track_and_shuts_the_door_for_a_while() {
+        let mut door = requiring();
+        assert_eq!(
+            said(&mut door, 1, PadVerdict::Attack(-3.0)),
+            [(0, Decision::Denied(DenyReason::PresentationAttack))]
+        );
+        assert_eq!(said(&mut door, 200, PadVerdict::BonaFide(3.0)), []);
+        // The cooldown of 10 s is over by now; the next attack begins another.
+        let other = TrackId::new(1);
+        let list = [("ada", 0.9)];
+        door.present(other, &[1.0, 0.0], &list, PadVerdict::Attack(-1.0)).unwrap();
+        let third = TrackId::new(2);
+        let looks =
+            (0..400).filter_map(|n| Some((n, door.present(third, &[1.0, 0.0], &list, PadVerdict::BonaFide(3.0))?)));
+        let told: Vec<_> = looks.collect();
+        assert_eq!(told[0], (2, Decision::Denied(DenyReason::AttackCooldown(subject("ada")))));
+        assert_eq!(told[1].1, Decision::Granted(subject("ada")));
+        assert!((150..220).contains(&told[1].0), "after ten seconds: look {}", told[1].0);
+        assert_eq!(told.len(), 2);
+    }
+
+    #[test]
+    fn where_it_is_not_required_an_attack_denies_nobody() {
         let mut door = Door::new(demands());
-        let case = Case {
-            at: &frame(1_000),
-            embedding: &face(&[1.0, 0.0]),
-            pad: PadVerdict::Attack(0.9),
-            candidates: &candidates(&[("ada", 0.9)]),
-            searched: 1,
-            expires: None,
-        };
-        assert_eq!(door.policy.look(TRACK, case, at(1_000)), denied(DenyReason::PresentationAttack));
-        assert!((0..200).all(|_| door.look(0.9).is_none()));
+        assert_eq!(said(&mut door, 9, PadVerdict::Attack(-9.0)), [(2, Decision::Granted(subject("ada")))]);
     }
 
     #[test]
@@ -493,6 +594,30 @@ mod tests {
                 let (best, other) = if id.as_str() == "ada" { (first, second) } else { (second, first) };
                 prop_assert!(best >= 0.4 && best - other >= 0.05 && age_ms <= 500);
                 prop_assert!(expires_ms.is_none_or(|ms| ms > 10_000));
+            }
+        }
+
+        #[test]
+        fn where_it_is_required_nobody_is_granted_who_is_not_bona_fide_at_that_look_nor_after_an_attack(
+            looks in prop::collection::vec((0u64..3, 0usize..9), 1..200),
+        ) {
+            let mut door = requiring();
+            let mut attacked: Option<u64> = None;
+            for (track, pad) in looks {
+                let pad = match pad {
+                    0..=5 => PadVerdict::BonaFide(1.0),
+                    6 => PadVerdict::NotAssessed,
+                    7 => PadVerdict::Undetermined(PadDoubt::Dark),
+                    _ => PadVerdict::Attack(-1.0),
+                };
+                match door.present(TrackId::new(track), &[1.0, 0.0], &[("ada", 0.9)], pad) {
+                    Some(Decision::Granted(_)) => {
+                        prop_assert!(matches!(pad, PadVerdict::BonaFide(_)));
+                        prop_assert!(attacked.is_none_or(|ms| door.ms >= ms + 10_000));
+                    }
+                    Some(Decision::Denied(DenyReason::PresentationAttack)) => attacked = Some(door.ms),
+                    _ => {}
+                }
             }
         }
 

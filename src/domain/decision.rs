@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{QualityPart, SubjectId};
+use super::{PadDoubt, QualityPart, SubjectId};
 
 /// Grant, or deny with a reason. There is no third answer, and no decision means no door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,10 @@ pub enum DenyReason {
     IdentityChanged,
     /// Presentation attack detection took the face for a picture, screen or mask.
     PresentationAttack,
+    /// Presentation attack detection is required, and cannot tell.
+    PresentationUndetermined(PadDoubt),
+    /// An attack was found at this door moments ago.
+    AttackCooldown(SubjectId),
 }
 
 impl DenyReason {
@@ -61,13 +65,20 @@ impl DenyReason {
             Self::TooFewLooks => "too-few-looks",
             Self::IdentityChanged => "identity-changed",
             Self::PresentationAttack => "presentation-attack",
+            Self::PresentationUndetermined(PadDoubt::Small) => "presentation-small",
+            Self::PresentationUndetermined(PadDoubt::Scale) => "presentation-scale",
+            Self::PresentationUndetermined(PadDoubt::Monochrome) => "presentation-monochrome",
+            Self::PresentationUndetermined(PadDoubt::Dark) => "presentation-dark",
+            Self::PresentationUndetermined(PadDoubt::Blurred) => "presentation-blurred",
+            Self::PresentationUndetermined(PadDoubt::TooFewFrames) => "presentation-too-few-frames",
+            Self::AttackCooldown(_) => "attack-cooldown",
         }
     }
 
     /// The subject the probe was mated to, where there is one.
     pub const fn subject(&self) -> Option<&SubjectId> {
         match self {
-            Self::Expired(s) | Self::Cooldown(s) => Some(s),
+            Self::Expired(s) | Self::Cooldown(s) | Self::AttackCooldown(s) => Some(s),
             _ => None,
         }
     }

@@ -1,10 +1,10 @@
-//! What the outside learns of a decision.
+//! What the outside learns.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{BBox, Decision, FrameRef, ModelId, Similarity, Stamp, TrackId};
+use super::{BBox, Decision, FrameRef, Hint, ModelId, PadVerdict, Similarity, SourceId, Stamp, TrackId};
 
 /// Names one event for ever: a UUID of version 7 (RFC 9562), which sorts by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +42,8 @@ pub struct StageTimes {
     pub detect: Duration,
     /// Alignment and quality.
     pub align: Duration,
+    /// Presentation attack detection.
+    pub pad: Duration,
     /// The recogniser.
     pub embed: Duration,
     /// The search of the gallery.
@@ -50,9 +52,9 @@ pub struct StageTimes {
     pub decide: Duration,
 }
 
-/// An access event: one track, decided.
+/// What the outside learns of a door, whatever it is about.
 #[derive(Debug, Clone)]
-pub struct AccessEvent {
+pub struct Event {
     /// Unique for ever.
     pub id: EventId,
     /// Counts this run's events from 0, without gaps.
@@ -61,6 +63,26 @@ pub struct AccessEvent {
     pub boot: BootId,
     /// The door, as configured.
     pub door: Arc<str>,
+    /// What happened.
+    pub news: News,
+}
+
+/// What happened at a door.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// Somebody was granted or denied.
+    Access(Box<AccessEvent>),
+    /// Somebody could do something about not being recognised.
+    Hint(HintEvent),
+    /// What presentation attack detection found, where it is reported and decides nothing.
+    Presentation(PresentationEvent),
+    /// The source of frames was lost, or is back.
+    Source(SourceEvent),
+}
+
+/// One track, decided.
+#[derive(Debug, Clone)]
+pub struct AccessEvent {
     /// The frame that decided.
     pub at: FrameRef,
     /// The track.
@@ -71,6 +93,8 @@ pub struct AccessEvent {
     pub decision: Decision,
     /// Display name of the subject the decision names.
     pub name: Option<Arc<str>>,
+    /// What presentation attack detection says of the track so far.
+    pub pad: PadVerdict,
     /// The recogniser.
     pub model: ModelId,
     /// The operating point whose threshold was applied.
@@ -78,8 +102,58 @@ pub struct AccessEvent {
     /// Similarity to the best candidate, when there was one. Sinks pass it on only when told to:
     /// a score lets an attacker climb towards a match.
     pub similarity: Option<Similarity>,
+    /// From the first frame that showed the face well enough to be compared, to the decision.
+    pub waited: Duration,
     /// When the decision was taken.
     pub decided: Stamp,
     /// Time spent by stage.
     pub stages: StageTimes,
+}
+
+/// Something a person can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HintEvent {
+    /// The frame that led to it.
+    pub at: FrameRef,
+    /// The face that is meant; `None` where no face could be told from the dark.
+    pub track: Option<TrackId>,
+    /// What to do.
+    pub hint: Hint,
+}
+
+/// The verdict on one track, told once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PresentationEvent {
+    /// The frame that settled it.
+    pub at: FrameRef,
+    /// The track.
+    pub track: TrackId,
+    /// The verdict.
+    pub verdict: PadVerdict,
+}
+
+/// A change of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceEvent {
+    /// The source.
+    pub source: SourceId,
+    /// When it was noticed.
+    pub at: Stamp,
+    /// What became of it.
+    pub change: SourceChange,
+}
+
+/// What became of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceChange {
+    /// No frames come, for this reason; it is being opened again.
+    Lost {
+        /// Why, without any secret of the source's address.
+        why: String,
+    },
+    /// Frames come again.
+    Back {
+        /// Since when it was lost.
+        lost: Stamp,
+    },
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{EmitError, EventRecord, EventSink};
-use crate::domain::AccessEvent;
+use crate::domain::Event;
 
 /// Events as JSON lines: one object a line, each handed on whole.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl<W: Write> EventSink for JsonLines<W> {
         &self.name
     }
 
-    fn emit(&mut self, event: &AccessEvent) -> Result<(), EmitError> {
+    fn emit(&mut self, event: &Event) -> Result<(), EmitError> {
         let mut line = if self.torn { b"\n".to_vec() } else { Vec::new() };
         serde_json::to_writer(&mut line, &EventRecord::new(event, self.scores))
             .expect("an event has only string keys and finite numbers");

@@ -8,7 +8,7 @@ use std::{io, path::PathBuf};
 pub use json::EventRecord;
 pub use lines::JsonLines;
 
-use crate::domain::AccessEvent;
+use crate::domain::Event;
 
 /// A place events go to. An event counts as emitted once `emit` returned `Ok`.
 pub trait EventSink {
@@ -19,7 +19,7 @@ pub trait EventSink {
     ///
     /// # Errors
     /// When the sink could not take it.
-    fn emit(&mut self, event: &AccessEvent) -> Result<(), EmitError>;
+    fn emit(&mut self, event: &Event) -> Result<(), EmitError>;
 }
 
 /// Why a sink did not take an event.

@@ -18,6 +18,15 @@ pub struct Assessment {
     pub saturation: f32,
 }
 
+/// Assesses single frames. Used on one thread.
+pub trait PadAssessor {
+    /// Assesses the face in `bbox`; `None` when the box has no place in the picture.
+    ///
+    /// # Errors
+    /// When a net fails or gives what are no logits.
+    fn assess(&mut self, image: &RgbImage, bbox: &BBox) -> Result<Option<Assessment>, PadError>;
+}
+
 /// The nets of a presentation attack detector. Used on one thread.
 pub struct Fusion(Vec<Net>);
 
@@ -43,12 +52,10 @@ impl Fusion {
     pub fn engine_name(&self) -> &'static str {
         self.0.first().map_or("none", Net::engine_name)
     }
+}
 
-    /// Assesses the face in `bbox`; `None` when the box has no place in the picture.
-    ///
-    /// # Errors
-    /// When a net fails or gives what are no logits.
-    pub fn assess(&mut self, image: &RgbImage, bbox: &BBox) -> Result<Option<Assessment>, PadError> {
+impl PadAssessor for Fusion {
+    fn assess(&mut self, image: &RgbImage, bbox: &BBox) -> Result<Option<Assessment>, PadError> {
         let mut sights = Vec::with_capacity(self.0.len());
         for net in &mut self.0 {
             match net.look(image, bbox)? {

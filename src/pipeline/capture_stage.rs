@@ -1,5 +1,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
+use crossbeam_channel::Sender;
+
 use super::{
     PipelineError, SourceFactory,
     backoff::Backoff,
@@ -8,12 +10,17 @@ use super::{
 };
 use crate::{
     capture::{CaptureError, Pacing, Reader, StopSignal},
-    domain::Frame,
+    domain::{Clock, Frame, SourceChange, SourceEvent, SourceId, Stamp},
 };
 
 /// Receives frames and puts them into the slot; opens the source again after errors.
 pub(super) struct CaptureStage {
     pub(super) open: SourceFactory,
+    pub(super) name: SourceId,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) changes: Sender<SourceEvent>,
+    /// Since when no frames come, and why, as it was told.
+    pub(super) lost: Option<(Stamp, String)>,
     pub(super) reader: Reader,
     pub(super) slot: SlotSender<Frame>,
     pub(super) stop: StopSignal,
@@ -30,7 +37,7 @@ impl CaptureStage {
                 Err(e) => {
                     let pause = self.backoff.pause();
                     log::warn!("{e}; opening it again in {} ms", pause.as_millis());
-                    self.counters.set_trouble(Some(e.to_string()));
+                    self.tell_lost(e.to_string());
                     if self.stop.wait(pause) {
                         return Ok(());
                     }
@@ -50,7 +57,7 @@ impl CaptureStage {
                 return Ok(());
             };
             self.backoff.reset();
-            self.counters.set_trouble(None);
+            self.tell_back();
             let taken = match source.pacing() {
                 Pacing::Live => self.slot.replace(frame),
                 Pacing::OnDemand => self.slot.hand_over(frame).map(|()| false),
@@ -62,5 +69,32 @@ impl CaptureStage {
             count(&self.counters.replaced, u64::from(replaced));
         }
         Ok(())
+    }
+
+    /// Told once for each reason: a camera that stays away is tried again every second.
+    fn tell_lost(&mut self, why: String) {
+        let at = self.clock.now();
+        let (since, told) = match self.lost.take() {
+            None => (at, None),
+            Some((since, told)) => (since, Some(told)),
+        };
+        if told.as_ref() != Some(&why) {
+            self.tell(at, SourceChange::Lost { why: why.clone() });
+        }
+        self.lost = Some((since, why.clone()));
+        self.counters.set_trouble(Some(why));
+    }
+
+    fn tell_back(&mut self) {
+        if let Some((lost, _)) = self.lost.take() {
+            self.counters.set_trouble(None);
+            self.tell(self.clock.now(), SourceChange::Back { lost });
+        }
+    }
+
+    fn tell(&self, at: Stamp, change: SourceChange) {
+        count(&self.counters.told, 1);
+        // Nobody is left to be told once the sinks have failed for good; that ends the pipeline.
+        let _ = self.changes.send(SourceEvent { source: self.name.clone(), at, change });
     }
 }

@@ -12,6 +12,7 @@ pub struct Counters {
     pub(super) replaced: AtomicU64,
     pub(super) seen: AtomicU64,
     pub(super) searched: AtomicU64,
+    pub(super) passed_over: AtomicU64,
     pub(super) faces: AtomicU64,
     pub(super) too_small: AtomicU64,
     pub(super) refused: AtomicU64,
@@ -20,6 +21,7 @@ pub struct Counters {
     pub(super) probes: AtomicU64,
     pub(super) granted: AtomicU64,
     pub(super) denied: AtomicU64,
+    pub(super) told: AtomicU64,
     pub(super) emitted: AtomicU64,
     pub(super) failed: AtomicU64,
     /// Stages whose models or sinks are there.
@@ -32,7 +34,7 @@ pub(super) fn count(counter: &AtomicU64, n: u64) {
 }
 
 /// What the stages have done. When the pipeline has drained, `captured = replaced + seen` and
-/// `granted + denied = emitted`.
+/// `granted + denied + told = emitted`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// Pictures received and decoded.
@@ -43,10 +45,12 @@ pub struct Tally {
     pub reopened: u64,
     /// Frames replaced in the slot by a newer one.
     pub replaced: u64,
-    /// Frames in which faces were looked for.
+    /// Frames taken out of the slot.
     pub seen: u64,
-    /// Those of them that the detector could search, and whose faces were handed on.
+    /// Those of them that the detector has searched, and whose faces were handed on.
     pub searched: u64,
+    /// Those of them in which faces were not looked for, because they are dark, or nothing moves and nobody is there.
+    pub passed_over: u64,
     /// Faces found in them.
     pub faces: u64,
     /// Faces too small to belong to somebody at the door: counted, not decided on.
@@ -63,6 +67,8 @@ pub struct Tally {
     pub granted: u64,
     /// Events that deny.
     pub denied: u64,
+    /// Events that tell something else: hints, reports, changes of the source.
+    pub told: u64,
     /// Events taken by every sink.
     pub emitted: u64,
     /// Frames or faces lost to an error of a stage.
@@ -80,6 +86,7 @@ impl Counters {
             replaced: get(&self.replaced),
             seen: get(&self.seen),
             searched: get(&self.searched),
+            passed_over: get(&self.passed_over),
             faces: get(&self.faces),
             too_small: get(&self.too_small),
             refused: get(&self.refused),
@@ -88,6 +95,7 @@ impl Counters {
             probes: get(&self.probes),
             granted: get(&self.granted),
             denied: get(&self.denied),
+            told: get(&self.told),
             emitted: get(&self.emitted),
             failed: get(&self.failed),
         }

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, never, select};
 
 use super::{
     PipelineError,
@@ -13,16 +13,26 @@ use super::{
 };
 use crate::{
     capture::StopSignal,
-    domain::AccessEvent,
+    domain::{BootId, Event, EventId, News, SourceEvent},
     emit::{EmitError, EventSink},
 };
 
 /// How long a sink that fails is still tried once the pipeline was told to stop, all events together.
 const FAILING_SINK_GRACE: Duration = Duration::from_millis(500);
 
-/// Hands every event to every sink, in order.
+/// What every event of this door says of it.
+pub(super) struct Doorplate {
+    pub(super) door: Arc<str>,
+    pub(super) boot: BootId,
+}
+
+/// Makes events of the news and hands every one to every sink, in order.
 pub(super) struct EmitStage {
-    pub(super) events: Receiver<AccessEvent>,
+    /// Ends when the recogniser has ended.
+    pub(super) news: Receiver<News>,
+    /// Of a source, which may be stuck: its end is not waited for.
+    pub(super) changes: Receiver<SourceEvent>,
+    pub(super) plate: Doorplate,
     /// Fires when somebody waits for the end: a stop was asked for, or another stage failed. The end
     /// of a replay is no reason to hurry.
     pub(super) hurry: StopSignal,
@@ -30,13 +40,18 @@ pub(super) struct EmitStage {
 }
 
 impl EmitStage {
-    pub(super) fn run(self, sinks: &mut [Box<dyn EventSink>]) -> Result<(), PipelineError> {
+    pub(super) fn run(mut self, sinks: &mut [Box<dyn EventSink>]) -> Result<(), PipelineError> {
         count(&self.counters.built, 1);
         let mut give_up = None;
-        while let Ok(event) = self.events.recv() {
+        let mut sequence = 0;
+        while let Some(news) = self.next() {
+            let event =
+                Event { id: EventId::now(), sequence, boot: self.plate.boot, door: self.plate.door.clone(), news };
+            sequence += 1;
             for sink in sinks.iter_mut() {
                 if let Err(e) = self.deliver(sink.as_mut(), &event, &mut give_up) {
-                    log::error!("event {} and {} more were not written", event.id, self.events.len());
+                    let waiting = self.news.len() + self.changes.len();
+                    log::error!("event {} and {waiting} more were not written", event.id);
                     return Err(e.into());
                 }
             }
@@ -45,15 +60,26 @@ impl EmitStage {
         Ok(())
     }
 
+    /// The next news; `None` when there will be none from the recogniser, and none is left of the source.
+    fn next(&mut self) -> Option<News> {
+        loop {
+            select! {
+                recv(self.news) -> news => return match news {
+                    Ok(news) => Some(news),
+                    Err(_) => self.changes.try_recv().ok().map(News::Source),
+                },
+                recv(self.changes) -> change => match change {
+                    Ok(change) => return Some(News::Source(change)),
+                    Err(_) => self.changes = never(),
+                },
+            }
+        }
+    }
+
     /// Offers the event until the sink has it. Gives up when the sink says that it never will, or
     /// when the end is waited for and the grace is over: a full disk must not keep the service from
     /// ending.
-    fn deliver(
-        &self,
-        sink: &mut dyn EventSink,
-        event: &AccessEvent,
-        give_up: &mut Option<Instant>,
-    ) -> Result<(), EmitError> {
+    fn deliver(&self, sink: &mut dyn EventSink, event: &Event, give_up: &mut Option<Instant>) -> Result<(), EmitError> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
         let mut told = false;
         loop {

@@ -1,4 +1,7 @@
-use crate::{capture::CaptureError, detect::DetectError, domain::ModelMismatch, embed::EmbedError, emit::EmitError};
+use crate::{
+    capture::CaptureError, detect::DetectError, domain::ModelMismatch, embed::EmbedError, emit::EmitError,
+    pad::PadError,
+};
 
 /// Why a pipeline ended before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +16,9 @@ pub enum PipelineError {
     /// The recogniser could not be built.
     #[error(transparent)]
     Recogniser(#[from] EmbedError),
+    /// Presentation attack detection could not be built.
+    #[error(transparent)]
+    Pad(#[from] PadError),
     /// The gallery holds embeddings of another model.
     #[error(transparent)]
     Gallery(#[from] ModelMismatch),

@@ -3,6 +3,9 @@
 //! ```text
 //! capture --(slot, the newest wins)--> see --(rendezvous)--> recognise --(64)--> emit
 //! ```
+//! The capture stage tells `emit` of a source that was lost, and that it is back, on a channel of its own: a source that is stuck must not
+//! keep the end waiting.
+//!
 //! The thread that calls [`Pipeline::run`] supervises and shows the health to an [`Observer`]; another
 //! keeps the [`Roster`] up to date. Stopping is dropping the capture's token:
 //! each stage ends when its input closes, and everything in flight is still decided and emitted.
@@ -15,6 +18,7 @@ mod counters;
 mod emit_stage;
 mod error;
 mod health;
+mod presentations;
 mod recognise_stage;
 mod roster;
 mod roster_stage;
@@ -22,7 +26,10 @@ mod see_stage;
 mod slot;
 mod supervisor;
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use crossbeam_channel::{Receiver, bounded};
 
@@ -30,8 +37,9 @@ use self::{
     backoff::Backoff,
     capture_stage::CaptureStage,
     counters::Counters,
-    emit_stage::EmitStage,
-    recognise_stage::{Doorplate, RecogniseStage},
+    emit_stage::{Doorplate, EmitStage},
+    presentations::Presentations,
+    recognise_stage::RecogniseStage,
     roster_stage::RosterStage,
     see_stage::SeeStage,
     supervisor::Supervisor,
@@ -44,13 +52,15 @@ pub use self::{
 };
 use crate::{
     capture::{CaptureError, FrameSource, Reader, StopSignal, stop_token},
-    config::{QualityLimits, SupervisionSettings, TrackSettings},
-    decide::{Demands, Policy},
+    config::{IdleSettings, PadLimits, QualityLimits, SupervisionSettings, TrackSettings},
+    decide::{Demands, Hints, Policy},
     detect::{DetectError, FaceDetector},
     domain::{AccessEvent, BBox, BootId, Clock, Frame, SourceId, TrackId},
     embed::{EmbedError, FaceEmbedder},
     emit::{EmitError, EventSink},
     gallery::Snapshot,
+    pad::{PadAssessor, PadError},
+    scene::Attention,
     track::Tracker,
 };
 
@@ -69,6 +79,8 @@ pub type DetectorFactory = Box<dyn FnOnce() -> Result<Box<dyn FaceDetector>, Det
 pub type EmbedderFactory = Box<dyn FnOnce() -> Result<Box<dyn FaceEmbedder>, EmbedError> + Send>;
 /// Opens the sinks on the thread that uses them.
 pub type SinkFactory = Box<dyn FnOnce() -> Result<Vec<Box<dyn EventSink>>, EmitError> + Send>;
+/// Builds the nets of presentation attack detection on the thread that uses them.
+pub type AssessorFactory = Box<dyn FnOnce() -> Result<Box<dyn PadAssessor>, PadError> + Send>;
 /// Sees each frame with faces, and how each of them stands.
 pub type Witness = Box<dyn FnMut(&Frame, &[Standing]) + Send>;
 /// Asked once a second for a newer snapshot, on a thread of its own.
@@ -99,8 +111,12 @@ pub struct Pipeline {
     pub detector: DetectorFactory,
     /// Which samples are good enough.
     pub quality: QualityLimits,
+    /// When faces are looked for less often; `None`: in every frame, as in a replay on demand, whose time is not the scene's.
+    pub idle: Option<IdleSettings>,
     /// When faces of different frames are one stay before the camera.
     pub track: TrackSettings,
+    /// Presentation attack detection, if it is wanted.
+    pub pad: Option<PadPart>,
     /// Builds the recogniser.
     pub embedder: EmbedderFactory,
     /// Whom the door knows at the start.
@@ -111,6 +127,8 @@ pub struct Pipeline {
     pub operating_point: Arc<str>,
     /// What a grant demands.
     pub demands: Demands,
+    /// Least pause between two hints; zero gives none.
+    pub hint_every: Duration,
     /// Opens the sinks.
     pub sinks: SinkFactory,
     /// Sees what was decided.
@@ -121,6 +139,14 @@ pub struct Pipeline {
     pub clock: Arc<dyn Clock>,
     /// How errors of the source are met.
     pub supervision: SupervisionSettings,
+}
+
+/// Presentation attack detection. Whether it decides anything is said by the [`Demands`]; where it does not, it is reported.
+pub struct PadPart {
+    /// Builds the nets.
+    pub assessor: AssessorFactory,
+    /// What a verdict demands.
+    pub limits: PadLimits,
 }
 
 /// How a pipeline ended.
@@ -143,11 +169,22 @@ impl Pipeline {
         let (slot_in, slot_out, closer) = slot::slot();
         let (sightings_in, sightings_out) = bounded(0);
         let (events_in, events_out) = bounded(EVENT_QUEUE);
+        let (changes_in, changes_out) = bounded(EVENT_QUEUE);
         let roster = Roster::new(self.snapshot);
 
-        let emit = EmitStage { events: events_out, hurry, counters: counters.clone() };
+        let emit = EmitStage {
+            news: events_out,
+            changes: changes_out,
+            plate: Doorplate { door: self.door, boot: self.boot },
+            hurry,
+            counters: counters.clone(),
+        };
         let capture = CaptureStage {
             open: self.source,
+            name: self.source_name.clone(),
+            clock: self.clock.clone(),
+            changes: changes_in,
+            lost: None,
             reader: Reader::new(self.source_name),
             slot: slot_in,
             stop,
@@ -158,18 +195,21 @@ impl Pipeline {
             slot: slot_out,
             sightings: sightings_in,
             limits: self.quality,
+            attention: self.idle.map(Attention::new),
             tracker: Tracker::new(self.track),
             counters: counters.clone(),
         };
+        let (assessor, limits) = self.pad.map(|pad| (pad.assessor, pad.limits)).unzip();
         let recognise = RecogniseStage {
             sightings: sightings_out,
-            events: events_in,
+            news: events_in,
             roster: roster.clone(),
+            presentations: limits.map(|limits| Presentations::new(limits, self.demands.presentation.is_none())),
             policy: Policy::new(self.demands),
-            plate: Doorplate { door: self.door, boot: self.boot, operating_point: self.operating_point },
+            hints: Hints::new(self.hint_every),
+            operating_point: self.operating_point,
             clock: self.clock,
             witness: self.witness,
-            sequence: 0,
             counters: counters.clone(),
         };
         let (detector, embedder, sinks) = (self.detector, self.embedder, self.sinks);
@@ -177,7 +217,10 @@ impl Pipeline {
         let mut supervisor = Supervisor::new(token, calm, closer);
         // Downstream first: a stage that cannot be built closes its input before frames flow.
         supervisor.start("emit", move || emit.run(&mut sinks()?));
-        supervisor.start("recognise", move || recognise.run(embedder()?.as_mut()));
+        supervisor.start("recognise", move || {
+            let assessor = assessor.map(|build| build()).transpose()?;
+            recognise.run(embedder()?, assessor)
+        });
         supervisor.start("see", move || see.run(detector()?.as_mut()));
         supervisor.start(Supervisor::CAPTURE, move || capture.run());
         if let Some(refresh) = self.refresh {

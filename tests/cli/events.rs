@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Place, project};
 
 /// Says what is wrong with a line, by the published schema.
-fn problem(line: &Value) -> Option<String> {
+pub(super) fn problem(line: &Value) -> Option<String> {
     let mut schemas = Schemas::new();
     let mut compiler = Compiler::new();
     compiler.enable_format_assertions();
@@ -28,6 +28,7 @@ fn the_demo_grants_and_denies_and_its_events_keep_the_schema() {
         assert_eq!(problem(event), None, "{event}");
     }
     assert!(events.iter().enumerate().all(|(i, e)| e["sequence"] == i), "sequence has gaps");
+    let events: Vec<Value> = events.into_iter().filter(|e| e["event"] == "access").collect();
     let granted: Vec<&str> =
         events.iter().filter(|e| e["decision"] == "granted").map(|e| e["name"].as_str().unwrap()).collect();
     assert_eq!(granted, ["Resident", "Barack Obama"]);
@@ -44,13 +45,13 @@ fn the_demo_grants_and_denies_and_its_events_keep_the_schema() {
 #[test]
 fn the_schema_refuses_what_is_not_an_event() {
     let good = json!({
-        "schema": 2, "id": "0197a9c8-1111-7222-8333-444455556666", "sequence": 0,
+        "schema": 3, "event": "access", "id": "0197a9c8-1111-7222-8333-444455556666", "sequence": 0,
         "boot_id": "9b0d3a30-0000-4000-8000-000000000000", "door": "front", "decision": "granted", "reason": null,
-        "subject": "ada-lovelace", "name": "Ada Lovelace",
+        "subject": "ada-lovelace", "name": "Ada Lovelace", "pad": {"verdict": "not-assessed", "doubt": null},
         "model": {"id": "m", "sha256": "0".repeat(64)}, "operating_point": "fpir-0.003", "source": "camera", "frame": 7, "track": 2,
         "bbox": [1.0, 2.0, 3.0, 4.0], "captured": {"wall": "2026-01-01T00:00:00Z", "monotonic_ms": 1.5},
         "decided": {"wall": "2026-01-01T00:00:00.03Z", "monotonic_ms": 31.5},
-        "latency_ms": {"detect": 1.0, "align": 1.0, "embed": 1.0, "identify": 0.1, "decide": 0.0, "total": 30.0}
+        "latency_ms": {"detect": 1.0, "align": 1.0, "pad": 0.0, "embed": 1.0, "identify": 0.1, "decide": 0.0, "total": 30.0, "waited": 190.0}
     });
     assert_eq!(problem(&good), None);
     for (key, wrong) in [
@@ -61,6 +62,9 @@ fn the_schema_refuses_what_is_not_an_event() {
         ("id", json!("0197a9c8-1111-4222-8333-444455556666")),
         ("similarity", json!(1.5)),
         ("extra", json!(1)),
+        ("event", json!("hint")),
+        ("pad", json!({"verdict": "undetermined", "doubt": null})),
+        ("pad", json!({"verdict": "bona-fide", "doubt": "small"})),
         ("frame", json!(-1)),
         ("captured", json!({"wall": "yesterday", "monotonic_ms": 0})),
     ] {

@@ -1,11 +1,11 @@
-//! `doorward eval pad`: the format it promises, presentations of several frames, bad lists. What the net is worth is not tested
-//! here: `tests/pad.rs` has the reference pictures.
+//! `doorward eval pad`: the format it promises, presentations of several frames, bad lists; and detection at the door. What the net is worth is
+//! not tested here: `tests/pad.rs` has the reference pictures.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{Place, Said, picture};
+use super::{Place, Said, events::problem, picture, project};
 
 const HEADER: &str = "image,video,attack,species,presentation,subject\n";
 
@@ -148,5 +148,53 @@ fn lists_and_options_that_cannot_be_used_are_named_with_the_remedy() {
         (place.pad(good, &["--plot", "no/such/folder/plot.svg"]), "no/such/folder/plot.svg: cannot be written"),
     ] {
         assert!(said.code == 2 && said.err.contains(expected) && said.out.is_empty(), "{expected}: {said:?}");
+    }
+}
+
+/// The demo's sequence at a door; the events.
+fn at_the_door(pad: &str) -> Vec<Value> {
+    let place = Place::new();
+    place.enrol();
+    let sequence = project("demo/door.mjpeg").display().to_string();
+    let config = place.file("door.toml", format!("pad = '{pad}'\n[source]\nmjpeg = '{sequence}'\n"));
+    let said = place.run(&["run", "--config", &config, "--gallery", &place.gallery()]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let events = said.json();
+    for event in &events {
+        assert_eq!(problem(event), None, "{event}");
+    }
+    events
+}
+
+#[test]
+fn a_report_is_made_of_every_stay_and_decides_nothing() {
+    let kinds = |events: &[Value], kind: &str| -> Vec<Value> {
+        events.iter().filter(|event| event["event"] == kind).cloned().collect()
+    };
+    let (off, report) = (at_the_door("off"), at_the_door("report"));
+    let decisions = |events: &[Value]| -> Vec<String> {
+        let access = kinds(events, "access");
+        access.iter().map(|event| format!("{} {} {}", event["frame"], event["decision"], event["reason"])).collect()
+    };
+    assert_eq!(decisions(&off), decisions(&report));
+    assert!(kinds(&off, "access").iter().all(|event| event["pad"]["verdict"] == "not-assessed"));
+    let reported = kinds(&report, "presentation");
+    let mut tracks: Vec<u64> = reported.iter().map(|event| event["track"].as_u64().unwrap()).collect();
+    tracks.dedup();
+    assert_eq!(tracks.len(), reported.len(), "one report a stay");
+    assert!(reported.len() >= decisions(&report).len(), "{reported:?}");
+    assert!(reported.iter().all(|event| event["pad"].get("log_odds").is_none()), "no score unless asked for");
+    assert_eq!(kinds(&off, "presentation").len(), 0);
+}
+
+#[test]
+fn where_it_is_required_nobody_is_granted_but_the_bona_fide() {
+    let events = at_the_door("require");
+    let access: Vec<_> = events.iter().filter(|event| event["event"] == "access").collect();
+    assert!(!access.is_empty());
+    for event in access {
+        if event["decision"] == "granted" {
+            assert_eq!((&event["pad"]["verdict"], &event["subject"]), (&"bona-fide".into(), &"barack-obama".into()));
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     domain::{Clock, FaceChoice, FrameRef, SampleQuality, SourceId, SystemClock},
     eval::{AcquisitionFailure, EvalError, Look},
     models::{ModelStore, Role},
-    pad::{self, Assessment, Fusion, PadError},
+    pad::{self, Assessment, Fusion, PadAssessor, PadError},
 };
 
 /// Raised when detection, cropping or the nets' reading change what they give for the same models: what was cached before is then
