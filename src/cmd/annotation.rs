@@ -1,7 +1,10 @@
-use std::{convert::Infallible, fs::File, io, io::BufWriter, path::Path};
+use std::{convert::Infallible, fs, io, path::Path};
 
 use embedded_graphics::{
-    mono_font::{MonoTextStyle, iso_8859_1::FONT_10X20},
+    mono_font::{
+        MonoTextStyle,
+        iso_8859_1::{FONT_6X10, FONT_10X20},
+    },
     pixelcolor::Rgb888,
     prelude::*,
     primitives::{Circle, PrimitiveStyle, Rectangle},
@@ -71,12 +74,23 @@ impl Canvas {
         }
     }
 
+    /// A line of small text, 6 px a character, below and to the right of the place given.
+    pub(super) fn caption(&mut self, x: u32, y: u32, text: &str) {
+        let (at, style) = (Point::new(x as i32, y as i32 + 1), MonoTextStyle::new(&FONT_6X10, Rgb888::WHITE));
+        let Ok(_) = Text::with_baseline(text, at, style, Baseline::Top).draw(&mut *self);
+    }
+
+    /// The picture as a JPEG.
+    pub(super) fn jpeg(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode_image(&self.0).map_err(io::Error::other)?;
+        Ok(bytes)
+    }
+
     /// Writes the picture as a JPEG.
     pub(super) fn save(&self, path: &Path) -> io::Result<()> {
-        let file = File::create(path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
-        JpegEncoder::new_with_quality(BufWriter::new(file), JPEG_QUALITY)
-            .encode_image(&self.0)
-            .map_err(|e| io::Error::other(format!("{}: {e}", path.display())))
+        let written = self.jpeg().and_then(|jpeg| fs::write(path, jpeg));
+        written.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
     }
 }
 

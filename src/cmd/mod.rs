@@ -28,6 +28,8 @@ mod progress;
 mod run;
 mod scene;
 mod service;
+mod sheet;
+mod sitting;
 mod survey;
 mod text_events;
 mod verify;

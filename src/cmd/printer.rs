@@ -13,6 +13,16 @@ impl Printer {
         Self { json, out: io::stdout().lock() }
     }
 
+    /// Whether it writes for programs.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Lets a reader have what was written so far.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     /// One result: as a JSON line, or as the text that `text` makes of it.
     pub(super) fn result(&mut self, record: &impl Serialize, text: impl FnOnce() -> String) -> io::Result<()> {
         if self.json {

@@ -16,3 +16,9 @@ pub(super) fn bar(len: usize, what: &'static str) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
+
+/// A line on standard error that says what to do, and how many of `len` are done; hidden where nobody looks.
+pub(super) fn line(len: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("[{pos}/{len}] {msg}").expect("the template is valid");
+    ProgressBar::with_draw_target(Some(len as u64), ProgressDrawTarget::stderr()).with_style(style)
+}

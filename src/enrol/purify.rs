@@ -288,7 +288,8 @@ mod tests {
             roll_deg: 0.0,
             detector_score: 0.9,
         };
-        Ok(Accepted { embedding, quality })
+        let crop = crate::domain::FaceCrop::from_rgb(vec![0; crate::domain::FaceCrop::BYTES]).unwrap();
+        Ok(Accepted { embedding, quality, crop })
     }
 
     fn codes(judged: &[Result<Accepted, Refusal>]) -> Vec<String> {

@@ -5,6 +5,9 @@ use crate::{
     embed::EmbedError,
 };
 
+/// Reasons told when a whole sitting is refused: who reads them changes one thing at a time.
+const COMMONEST: usize = 3;
+
 /// Why a picture was not taken as a template.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -43,6 +46,24 @@ pub enum Refusal {
         /// How alike photos of one subject are.
         threshold: Threshold,
     },
+    /// It shows somebody else than the sitting's frames before it.
+    AnotherPerson {
+        /// How alike it is to them.
+        similarity: Similarity,
+        /// How alike pictures of one person are.
+        threshold: Threshold,
+    },
+    /// The frames of a source did not give enough templates.
+    TooFewFrames {
+        /// How many they gave.
+        good: usize,
+        /// How many there must be.
+        needed: usize,
+        /// How many frames were looked at.
+        frames: usize,
+        /// The reasons for which frames were refused, by their codes, the commonest first, with the number of frames.
+        reasons: Vec<(String, usize)>,
+    },
     /// The face's landmarks make no sense.
     Landmarks,
     /// The recogniser made nothing of it.
@@ -62,6 +83,11 @@ impl Refusal {
             Self::EnrolledAs { .. } => vec!["enrolled-as-another".into()],
             Self::SetAside { .. } => vec!["set-aside".into()],
             Self::Undecided { .. } => vec!["undecided".into()],
+            Self::AnotherPerson { .. } => vec!["another-person".into()],
+            Self::TooFewFrames { reasons, .. } => {
+                let commonest = reasons.iter().take(COMMONEST).map(|(code, _)| code.clone());
+                std::iter::once("too-few-frames".into()).chain(commonest).collect()
+            }
             Self::Landmarks => vec!["landmarks".into()],
             Self::Recogniser(_) => vec!["recogniser".into()],
             Self::Unreadable(_) => vec!["unreadable".into()],
@@ -99,6 +125,19 @@ impl fmt::Display for Refusal {
                     write!(f, "{}{size}", if i == 0 { "" } else { ", " })?;
                 }
                 f.write_str("), and which are meant cannot be told")
+            }
+            Self::AnotherPerson { similarity, threshold } => {
+                write!(f, "somebody else than before: similarity {similarity}, below {threshold}")
+            }
+            Self::TooFewFrames { good, needed, frames, reasons } => {
+                write!(
+                    f,
+                    "{good} good frames that are far enough apart, {needed} are needed; {frames} were looked at"
+                )?;
+                for (i, (code, n)) in reasons.iter().take(COMMONEST).enumerate() {
+                    write!(f, "{} {n} {code}", if i == 0 { ", refused:" } else { "," })?;
+                }
+                Ok(())
             }
             Self::Landmarks => f.write_str("the face's landmarks make no sense"),
             Self::Recogniser(e) => e.fmt(f),

@@ -7,7 +7,9 @@ use crate::{
     align,
     config::QualityLimits,
     detect::{DetectError, FaceDetector},
-    domain::{Clock, Detection, Embedding, FrameRef, SampleQuality, SourceId, SubjectId, Threshold},
+    domain::{
+        Clock, Detection, Embedding, FaceCrop, FrameRef, SampleQuality, Similarity, SourceId, SubjectId, Threshold,
+    },
     embed::FaceEmbedder,
     gallery::Snapshot,
     identify::identify,
@@ -24,6 +26,17 @@ pub struct Accepted {
     pub embedding: Embedding,
     /// Its quality.
     pub quality: SampleQuality,
+    /// What the embedding was made of.
+    pub crop: FaceCrop,
+}
+
+/// A picture that is good enough, and whom of the gallery it shows.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// As it would be taken.
+    pub accepted: Accepted,
+    /// Another subject than the one who is being enrolled, with the similarity to their reference.
+    pub enrolled_as: Option<(SubjectId, Similarity)>,
 }
 
 /// Judges the pictures of one subject's enrolment.
@@ -56,12 +69,27 @@ impl EnrolSession {
     /// # Errors
     /// When the detector itself fails; a picture that is not taken is a [`Refusal`], not an error.
     pub fn judge(&mut self, image: &RgbImage, subject: &SubjectId) -> Result<Result<Accepted, Refusal>, DetectError> {
+        Ok(match self.look(image, subject)? {
+            Ok(Look { enrolled_as: Some((subject, similarity)), .. }) => {
+                Err(Refusal::EnrolledAs { subject, similarity })
+            }
+            Ok(Look { accepted, enrolled_as: None }) => Ok(accepted),
+            Err(refusal) => Err(refusal),
+        })
+    }
+
+    /// As [`judge`](Self::judge), but whoever is enrolled already is told of, not refused: of one frame among many that is not
+    /// the last word.
+    ///
+    /// # Errors
+    /// As `judge`.
+    pub fn look(&mut self, image: &RgbImage, subject: &SubjectId) -> Result<Result<Look, Refusal>, DetectError> {
         let detections = self.detector.detect(image)?;
-        let verdict = self.judge_faces(image, &detections, subject);
-        let Ok(accepted) = &verdict else { return Ok(verdict) };
-        match self.turn_needed(image, accepted.quality.detector_score)? {
+        let seen = self.look_at_faces(image, &detections, subject);
+        let Ok(look) = &seen else { return Ok(seen) };
+        match self.turn_needed(image, look.accepted.quality.detector_score)? {
             Some(clockwise_deg) => Ok(Err(Refusal::Turned { clockwise_deg })),
-            None => Ok(verdict),
+            None => Ok(seen),
         }
     }
 
@@ -86,12 +114,12 @@ impl EnrolSession {
         Ok(best.1)
     }
 
-    fn judge_faces(
+    fn look_at_faces(
         &mut self,
         image: &RgbImage,
         detections: &[Detection],
         subject: &SubjectId,
-    ) -> Result<Accepted, Refusal> {
+    ) -> Result<Look, Refusal> {
         let size = |d: &Detection| d.bbox.w.min(d.bbox.h);
         let largest = detections.iter().max_by(|a, b| size(a).total_cmp(&size(b))).ok_or(Refusal::NoFace)?;
         let meant = detections.iter().filter(|d| size(d) >= BYSTANDER_SIZE * size(largest)).count();
@@ -109,9 +137,8 @@ impl EnrolSession {
         // A snapshot of another model has nobody to be confused with.
         let alike = self.gallery.as_ref().and_then(|g| identify(g, &embedding).ok()).unwrap_or_default();
         let other = alike.as_slice().iter().find(|c| c.subject != *subject);
-        if let Some(other) = other.filter(|c| c.similarity.reaches(self.threshold)) {
-            return Err(Refusal::EnrolledAs { subject: other.subject.clone(), similarity: other.similarity });
-        }
-        Ok(Accepted { embedding, quality: face.quality })
+        let enrolled_as =
+            other.filter(|c| c.similarity.reaches(self.threshold)).map(|c| (c.subject.clone(), c.similarity));
+        Ok(Look { accepted: Accepted { embedding, quality: face.quality, crop: face.crop }, enrolled_as })
     }
 }

@@ -32,7 +32,7 @@ fn enrolled_from_two_photos_a_person_is_granted_by_a_third() {
 }
 
 /// The pictures of concatenated JPEGs.
-fn jpegs(stream: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn jpegs(stream: &[u8]) -> Vec<Vec<u8>> {
     let starts: Vec<usize> =
         stream.windows(3).enumerate().filter(|(_, w)| *w == [0xff, 0xd8, 0xff]).map(|(i, _)| i).collect();
     let ends = starts.iter().skip(1).copied().chain([stream.len()]);

@@ -11,6 +11,7 @@ mod pad;
 mod purified;
 mod service;
 mod sface;
+mod sitting;
 
 use std::{
     path::{Path, PathBuf},
