@@ -15,7 +15,7 @@ mod net;
 mod square;
 
 pub use evidence::{Evidence, doubt};
-pub use fusion::{Assessment, Fusion};
+pub use fusion::{Assessment, Fusion, cards};
 pub use square::Square;
 
 use crate::config::PadSettings;
