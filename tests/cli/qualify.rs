@@ -90,7 +90,8 @@ fn nobody_before_the_camera_is_no_presentation() {
     assert!(!place.path("gallery").exists());
     let text = place.qualify("record", &["--subject", "Ada", "--bona-fide"]).out;
     assert!(
-        text.contains("no face in 3 frames: nothing is recorded") && text.contains("nothing is recorded; `doorward")
+        text.contains("no face in any frame (3): nothing is recorded")
+            && text.contains("nothing is recorded; `doorward")
     );
 }
 
@@ -219,7 +220,7 @@ fn a_list_of_recordings_counts_as_if_presented() {
     assert_eq!(said.code, 0, "{said:?}");
     let told = &said.json()[0];
     assert_eq!((&told["added"], &told["recorded_before"]), (&json!(2), &json!(0)));
-    assert_eq!(told["without_face"], json!(["Eve, screen, 1 (1 frames)"]));
+    assert_eq!(told["without_face"], json!(["Eve, screen, 1 (frames: 1)"]));
     let report = place.qualify("report", &["--json"]).json().remove(0);
     assert_eq!(report["attacks"]["print"]["presentations"], 1, "{report}");
     assert_eq!((&report["attacks"]["screen"]["presentations"], &report["frame_px"]), (&json!(0), &json!([640, 480])));

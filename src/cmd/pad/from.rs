@@ -63,9 +63,9 @@ impl FromList {
             "qualified": found.is_qualified(),
         });
         Printer::new(self.json).result(&value, || {
-            let mut text = format!("{added} presentations added");
+            let mut text = format!("presentations added: {added}");
             if known > 0 {
-                text += &format!(", {known} were in the record already: a recording counts once");
+                text += &format!("; in the record already, where a recording counts once: {known}");
             }
             for name in &without_face {
                 text += &format!("\nno face, not recorded: {name}");
@@ -86,5 +86,5 @@ impl FromList {
 /// A presentation, for people.
 fn name(row: &Presented, showing: &Showing) -> String {
     let kind = row.species.as_deref().unwrap_or("bona fide");
-    format!("{}, {kind}, {} ({} frames)", row.subject, row.presentation, showing.without_face())
+    format!("{}, {kind}, {} (frames: {})", row.subject, row.presentation, showing.without_face())
 }

@@ -77,7 +77,7 @@ impl Record {
         });
         Printer::new(self.json).result(&value, || {
             let said = match (&record, added) {
-                (None, _) => format!("no face in {} frames: nothing is recorded", showing.without_face()),
+                (None, _) => format!("no face in any frame ({}): nothing is recorded", showing.without_face()),
                 (Some(_), 0) => "these frames are in the record already: a recording counts once".to_owned(),
                 (Some(record), _) => describe(record, &showing),
             };
@@ -138,7 +138,7 @@ fn describe(record: &QualificationRecord, showing: &Showing) -> String {
         Outcome::Undetermined(doubt) => format!("undetermined, {doubt} ({})", advice(doubt)),
     };
     let mean = showing.mean().map_or(String::new(), |mean| format!(", mean log-odds {mean:.2}"));
-    let mut text = format!("{}, {kind}: {outcome}; {} frames judged{mean}", record.subject, showing.judged());
+    let mut text = format!("{}, {kind}: {outcome}; judged frames {}{mean}", record.subject, showing.judged());
     for (doubt, frames) in showing.doubts() {
         text += &format!("\n  {frames} not judged, {doubt}: {}", advice(doubt));
     }

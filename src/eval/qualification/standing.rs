@@ -181,10 +181,10 @@ impl Standing {
         let few = attacks.chain([("bona fide", &self.bona_fide)]).filter_map(|(kind, counted)| {
             let people = counted.by_subject.len();
             (1..Self::SUBJECTS).contains(&people).then(|| {
-                let (n, wanted) = (counted.tally.all(), Self::SUBJECTS);
-                let of = if people == 1 { "1 subject".to_owned() } else { format!("{people} subjects") };
+                let wanted = Self::SUBJECTS;
+                let (shown, of) = (many(counted.tally.all(), "presentation"), many(people as u64, "subject"));
                 format!(
-                    "{kind}: {n} presentations of {of}; presentations of one person or one attack item are not independent, so the \
+                    "{kind}: {shown} of {of}; presentations of one person or one attack item are not independent, so the \
                      bound holds for these: {wanted} or more say something of others"
                 )
             })
@@ -195,8 +195,8 @@ impl Standing {
         }
         if self.not_counted > 0 {
             warnings.push(format!(
-                "{} presentations do not count: they were recorded with another camera, other nets or limits, or frames of another size",
-                self.not_counted
+                "not counted: {}, recorded with another camera, other nets or limits, or frames of another size",
+                many(self.not_counted, "presentation")
             ));
         }
         warnings
@@ -214,6 +214,11 @@ impl Standing {
             lines.join(", ")
         )
     }
+}
+
+/// `1 frame`, `2 frames`
+fn many(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 #[cfg(test)]
