@@ -3,12 +3,15 @@
 
 use std::path::PathBuf;
 
+use image::RgbImage;
+
 use doorward::{
     align::align,
-    capture::read_picture,
+    capture::{Framing, MjpegSplitter, Part, read_picture},
     config::{DetectorSettings, EngineChoice, PadLimits, PadSettings},
     detect,
     domain::{Clock, FaceChoice, FrameRef, PadVerdict, SampleQuality, SourceId, SystemClock},
+    eval::{Outcome, PadStages, Showing, Standing},
     models::ModelStore,
     nn::Engine,
     pad::{self, Assessment, Evidence, PadAssessor},
@@ -38,6 +41,70 @@ fn assess(choice: EngineChoice, name: &str, folder: &std::path::Path) -> (Assess
     let quality = align(&at, &image, face).unwrap().quality;
     let mut nets = pad::build(&PadSettings::default(), &models).unwrap();
     (nets.assess(&image, &face.bbox).unwrap().expect("the face has a place in the picture"), quality)
+}
+
+/// A presentation of `frames` that all show the picture, at a door that is content with a frame and with faces as near as these.
+fn presented(image: &RgbImage, name: &str, frames: usize) -> Showing {
+    let models = ModelStore::open("models".as_ref()).unwrap();
+    let limits = PadLimits { min_frames: 1, min_scale: 1.5, ..PadLimits::default() };
+    let pad = PadSettings { limits, ..PadSettings::default() };
+    let stages =
+        PadStages { models: &models, detector: DetectorSettings::default(), pad: &pad, face: FaceChoice::Largest };
+    let mut eyes = stages.eyes().unwrap();
+    let at = FrameRef { source: SourceId::new(name), seq: 0, captured: SystemClock.now() };
+    let seen = eyes.frame(&at, image).unwrap();
+    let mut showing = Showing::new(limits);
+    (0..frames).for_each(|_| _ = showing.add(None, &seen));
+    showing
+}
+
+#[test]
+fn the_reference_pictures_count_for_a_qualification() {
+    let Some(folder) = samples() else { return };
+    let outcome =
+        |name: &str, is_attack| presented(&read_picture(&folder.join(name)).unwrap(), name, 3).outcome(is_attack);
+    let results = [
+        ("one", None, outcome(PICTURES[0].0, false)),
+        ("one", Some("print"), outcome(PICTURES[1].0, true)),
+        ("one", Some("screen"), outcome(PICTURES[2].0, true)),
+    ];
+    let standing = Standing::of(results);
+    let gates: Vec<String> = standing.gates().into_iter().map(|gate| gate.text).collect();
+    assert_eq!(
+        gates,
+        [
+            "print: 1 of 29 presentations, none accepted",
+            "screen: 1 of 29 presentations, none accepted",
+            "bona fide: 1 of 59 presentations, none denied"
+        ]
+    );
+    assert!(!standing.met());
+}
+
+/// Without the reference pictures: people of the demo's sequence, whatever the net says of them.
+#[test]
+fn people_of_the_demo_are_presented() {
+    let stream = std::fs::read("demo/door.mjpeg").unwrap();
+    let mut splitter = MjpegSplitter::new();
+    splitter.push(&stream);
+    let mut judged = 0;
+    let mut frames = 0;
+    while let Ok(Some(part)) = splitter.next_part() {
+        let Part::Frame(jpeg) = part else { continue };
+        frames += 1;
+        if frames % 6 != 1 {
+            continue;
+        }
+        let showing = presented(&splitter.decode(&jpeg).unwrap(), "demo", 2);
+        if showing.judged() == 0 {
+            continue;
+        }
+        judged += 1;
+        let expected = if showing.mean().unwrap() >= 0.0 { Outcome::Accepted } else { Outcome::Refused };
+        assert_eq!((showing.outcome(false), showing.outcome(true)), (expected, expected), "frame {frames}");
+        assert_eq!(showing.frames().len(), 2);
+    }
+    assert!(judged >= 2, "{judged} of {frames} frames judged");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod import;
 mod journal;
 mod man;
 mod models;
+mod pad;
 mod place;
 mod printer;
 mod progress;
@@ -83,6 +84,7 @@ enum Command {
     Bench(bench::Bench),
     Eval(eval::Eval),
     Calibrate(calibrate::Calibrate),
+    Pad(pad::Pad),
     Doctor(doctor::Doctor),
     Models(models::Models),
     Completions(completions::Completions),
@@ -114,6 +116,7 @@ impl Cli {
             Command::Bench(c) => c.run(models),
             Command::Eval(c) => c.run(models),
             Command::Calibrate(c) => c.run(models),
+            Command::Pad(c) => c.run(models),
             Command::Doctor(c) => c.run(models),
             Command::Models(c) => c.run(models),
             Command::Completions(c) => c.run(),

@@ -28,6 +28,7 @@ use crate::{
     domain::{BootId, Clock, ModelId, SystemClock},
     embed,
     emit::{EmitError, EventSink, JsonLines},
+    eval::{Conditions, Qualification},
     gallery::{self, Gallery, Snapshot},
     pad,
     pipeline::{PadPart, Pipeline, Refresh, Tally},
@@ -72,6 +73,7 @@ impl Run {
             log::warn!("gallery {}: nobody is enrolled for {model}; every face will be denied", dir.display());
         }
         engine.warn_of_other_models(&dir, &snapshot)?;
+        warn_unless_qualified(&config, &engine, &dir)?;
         if let Some(remark) = engine.remark_on_kernels() {
             log::warn!("{remark}");
         }
@@ -114,6 +116,18 @@ fn pipeline(config: &Config, engine: &Engine, snapshot: Arc<Snapshot>, refresh: 
         clock,
         supervision: config.supervision,
     })
+}
+
+/// Attack detection that decides on a camera of which nobody knows how often it is wrong is worth a word at each start.
+fn warn_unless_qualified(config: &Config, engine: &Engine, gallery: &Path) -> Result<(), Failure> {
+    if config.pad.mode == PadMode::Require {
+        let now = Conditions::of(&config.source, &engine.detector, &engine.pad, &engine.store)?;
+        let qualification = Qualification::of_door(gallery, &now)?;
+        if !qualification.is_qualified() {
+            log::warn!("{qualification}");
+        }
+    }
+    Ok(())
 }
 
 /// Whether frames come at the pace of what they show. A replay as fast as frames are taken has no time of its own.

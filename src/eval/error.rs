@@ -123,6 +123,26 @@ pub enum EvalError {
         /// What is missing.
         reason: String,
     },
+    /// The record of a camera's qualification cannot be read or written.
+    #[error(
+        "{}: the record of the camera's qualification cannot be {action}: {source}; it lies in the gallery's folder, which this user \
+         must own",
+        path.display()
+    )]
+    Qualification {
+        /// The record.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no room in the record of a camera's qualification.
+    #[error("{}: the record of the camera's qualification is full; `doorward pad qualify reset` begins anew", path.display())]
+    QualificationFull {
+        /// The record.
+        path: PathBuf,
+    },
     /// Nobody could be enrolled.
     #[error("nobody could be enrolled: none of the {photos} photos in list {} gave a template", list.display())]
     NobodyEnrolled {

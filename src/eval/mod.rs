@@ -4,7 +4,7 @@
 //! rate), [`FoldAccuracy`], [`Identification`] (one to many: FPIR, FNIR), [`ReferenceRule`] and the charts.
 //! The other half takes lists and photos to similarities: [`List`], [`Stages`] (the product's own detect, align, embed),
 //! [`Survey`] over all cores with its [`Cache`], [`Samples`]. [`Planting`] measures enrolment. [`PadTrials`] and [`DoorTally`] measure
-//! presentation attack detection (ISO/IEC 30107-3), [`PadStages`] looks at what was presented.
+//! presentation attack detection (ISO/IEC 30107-3), [`PadStages`] looks at what was presented, [`Qualification`] says whether a camera may rely on it.
 //! `docs/recognition.md` says what is measured and how.
 
 mod cache;
@@ -19,6 +19,7 @@ mod list;
 mod operating_points;
 mod pad;
 mod planting;
+mod qualification;
 mod random_gallery;
 mod rate;
 mod reference;
@@ -39,9 +40,14 @@ pub use identification::{Identification, MatedSearch};
 pub use list::{Boxed, Labelled, List, Pair, pictures};
 pub use operating_points::{PointLists, PointTargets};
 pub use pad::{
-    DoorTally, PadRates, PadStages, PadTrial, PadTrials, Presentation, Presented, SeenFrame, presentations, recordings,
+    DoorTally, PadEyes, PadRates, PadStages, PadTrial, PadTrials, Presentation, Presented, SeenFrame, presentations,
+    recordings,
 };
 pub use planting::{Planted, Planting, Purify};
+pub use qualification::{
+    Conditions, Counted, Gate, Glimpse, Outcome, Qualification, QualificationFile, QualificationRecord, Recorded,
+    Showing, Standing, showings,
+};
 pub use random_gallery::{ExpectedRate, NonmatedSearch, OwnSearch, RandomGallery};
 pub use rate::{Interval, Rate};
 pub use reference::{ReferenceRule, Template};

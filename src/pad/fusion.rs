@@ -5,7 +5,7 @@ use image::RgbImage;
 use super::{PadError, net::Net};
 use crate::config::PadSettings;
 use crate::domain::BBox;
-use crate::models::{ModelStore, ModelsError, Role};
+use crate::models::{ModelCard, ModelStore, ModelsError, Role};
 
 /// What the nets say of a face in one frame, and what of the frame decides whether that means anything.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,14 +32,8 @@ pub struct Fusion(Vec<Net>);
 
 impl Fusion {
     pub(super) fn new(settings: &PadSettings, models: &ModelStore) -> Result<Fusion, PadError> {
-        let mut ids: Vec<&str> = settings.nets.iter().map(AsRef::as_ref).collect();
-        if let Some(twice) = ids.iter().enumerate().find_map(|(at, id)| ids[..at].contains(id).then_some(*id)) {
-            return Err(PadError::Twice { model: twice.to_owned() });
-        }
-        if ids.is_empty() {
-            ids.push(default_net(models)?);
-        }
-        let nets = ids.into_iter().map(|id| Net::new(models.load(id)?)).collect::<Result<_, _>>()?;
+        let nets = cards(settings, models)?.into_iter().map(|card| Net::new(models.load(&card.id)?));
+        let nets = nets.collect::<Result<_, _>>()?;
         Ok(Fusion(nets))
     }
 
@@ -70,13 +64,27 @@ impl PadAssessor for Fusion {
     }
 }
 
+/// The cards of the nets that `settings` name, in their order, or of the catalogue's default. Loads none of them.
+///
+/// # Errors
+/// When one is unknown or named twice, or none is named and there is no default.
+pub fn cards<'a>(settings: &PadSettings, models: &'a ModelStore) -> Result<Vec<&'a ModelCard>, PadError> {
+    let ids: Vec<&str> = settings.nets.iter().map(AsRef::as_ref).collect();
+    if let Some(twice) = ids.iter().enumerate().find_map(|(at, id)| ids[..at].contains(id).then_some(*id)) {
+        return Err(PadError::Twice { model: twice.to_owned() });
+    }
+    if ids.is_empty() {
+        return Ok(vec![default_net(models)?]);
+    }
+    ids.into_iter().map(|id| Ok(models.catalogue().get(id)?)).collect()
+}
+
 /// The net that is taken when none is named. Where int8 was asked for and there is none, the one in float: no template depends on it.
-fn default_net(models: &ModelStore) -> Result<&str, ModelsError> {
+fn default_net(models: &ModelStore) -> Result<&ModelCard, ModelsError> {
     match models.default_for(Role::Pad) {
         Err(ModelsError::NoVariant { .. }) => models.catalogue().default_for(Role::Pad),
         found => found,
     }
-    .map(|card| card.id.as_str())
 }
 
 /// `None` without values.

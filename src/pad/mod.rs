@@ -15,7 +15,7 @@ mod net;
 mod square;
 
 pub use evidence::{Evidence, doubt};
-pub use fusion::{Assessment, Fusion, PadAssessor};
+pub use fusion::{Assessment, Fusion, PadAssessor, cards};
 pub use square::Square;
 
 use crate::config::PadSettings;

@@ -9,6 +9,7 @@ mod events;
 mod manual;
 mod pad;
 mod purified;
+mod qualify;
 mod service;
 mod sface;
 mod sitting;

@@ -26,11 +26,15 @@ fn every_command_of_the_help_has_a_page() {
 
     let mut expected = vec!["doorward.1".to_owned()];
     for command in subcommands(&place, &[]) {
-        let nested = subcommands(&place, &[&command]);
-        expected.extend(nested.iter().map(|nested| format!("doorward-{command}-{nested}.1")));
+        for nested in subcommands(&place, &[&command]) {
+            let deeper = subcommands(&place, &[&command, &nested]);
+            expected.extend(deeper.iter().map(|deeper| format!("doorward-{command}-{nested}-{deeper}.1")));
+            expected.push(format!("doorward-{command}-{nested}.1"));
+        }
         expected.push(format!("doorward-{command}.1"));
     }
     expected.sort();
+    assert!(expected.contains(&"doorward-pad-qualify-record.1".to_owned()), "{expected:?}");
     assert!(expected.contains(&"doorward-gallery-export.1".to_owned()), "{expected:?}");
     let mut pages: Vec<_> =
         fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

@@ -11,4 +11,5 @@ pub use door::DoorTally;
 pub use list::{Presented, recordings};
 pub use presentation::{Presentation, presentations};
 pub use rates::{PadRates, PadTrial, PadTrials};
-pub use stages::{PadStages, SeenFrame};
+pub(in crate::eval) use stages::METHOD;
+pub use stages::{PadEyes, PadStages, SeenFrame};

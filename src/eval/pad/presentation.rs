@@ -78,7 +78,7 @@ mod tests {
             roll_deg: 0.0,
             detector_score: 0.9,
         };
-        Ok(SeenFrame { log_odds, scale: 2.7, saturation: 40.0, quality })
+        Ok(SeenFrame { log_odds, scale: 2.7, saturation: 40.0, frame_px: [640, 480], quality })
     }
 
     #[test]

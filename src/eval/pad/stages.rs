@@ -16,7 +16,7 @@ use crate::{
 
 /// Raised when detection, cropping or the nets' reading change what they give for the same models: what was cached before is then
 /// not used any more.
-const METHOD: u32 = 1;
+pub(in crate::eval) const METHOD: u32 = 2;
 
 /// One frame of a presentation: what the nets say of the face in it, and what decides whether that is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct SeenFrame {
     pub scale: f32,
     /// Mean spread of the channels in it, 0..=255.
     pub saturation: f32,
+    /// Width and height of the frame, px.
+    pub frame_px: [u32; 2],
     /// The sample's quality.
     pub quality: SampleQuality,
 }
@@ -73,6 +75,16 @@ impl PadStages<'_> {
         format!("doorward {} {engine} {choice} {:?} {}", env!("CARGO_PKG_VERSION"), self.detector, finders.join(" "))
     }
 
+    /// Makes what looks at single frames, on the thread that is to use it.
+    ///
+    /// # Errors
+    /// When a model is missing, damaged or not of its kind.
+    pub fn eyes(&self) -> Result<PadEyes, EvalError> {
+        let detector = detect::build(&self.detector, self.models)?;
+        let nets = pad::build(self.pad, self.models)?;
+        Ok(PadEyes { detector, nets, face: self.face })
+    }
+
     /// Makes what turns a recording into its frames, on the thread that is to use it.
     ///
     /// What cannot be read is a failure in the frame's place, not an error.
@@ -80,9 +92,7 @@ impl PadStages<'_> {
     /// # Errors
     /// When a model is missing, damaged or not of its kind.
     pub fn look(&self) -> Result<Look<Vec<Result<SeenFrame, AcquisitionFailure>>>, EvalError> {
-        let detector = detect::build(&self.detector, self.models)?;
-        let nets = pad::build(self.pad, self.models)?;
-        let mut eyes = Eyes { detector, nets, face: self.face };
+        let mut eyes = self.eyes()?;
         // Nothing stops a recording that is begun: the survey finishes it.
         let (token, stop) = stop_token();
         Ok(Box::new(move |path, bytes| {
@@ -108,13 +118,14 @@ fn video(path: &Path) -> Option<SourceKind> {
     }
 }
 
-struct Eyes {
+/// Detector and nets, for one frame after the other.
+pub struct PadEyes {
     detector: Box<dyn FaceDetector>,
     nets: Fusion,
     face: FaceChoice,
 }
 
-impl Eyes {
+impl PadEyes {
     fn picture(
         &mut self,
         path: &Path,
@@ -169,7 +180,15 @@ impl Eyes {
         Ok(frames)
     }
 
-    fn frame(&mut self, at: &FrameRef, image: &RgbImage) -> Result<Result<SeenFrame, AcquisitionFailure>, EvalError> {
+    /// What there is to say of the face in a frame, or why there is nothing.
+    ///
+    /// # Errors
+    /// When the detector or a net fails.
+    pub fn frame(
+        &mut self,
+        at: &FrameRef,
+        image: &RgbImage,
+    ) -> Result<Result<SeenFrame, AcquisitionFailure>, EvalError> {
         let detections = self.detector.detect(image)?;
         let Some(meant) = self.face.of(&detections, image.dimensions()) else {
             return Ok(Err(AcquisitionFailure::NoFace));
@@ -180,7 +199,9 @@ impl Eyes {
         let Some(Assessment { log_odds, scale, saturation }) = self.nets.assess(image, &meant.bbox)? else {
             return Ok(Err(AcquisitionFailure::NoFace));
         };
-        Ok(Ok(SeenFrame { log_odds: log_odds as f32, scale, saturation, quality: aligned.quality }))
+        let (width, height) = image.dimensions();
+        let (log_odds, frame_px) = (log_odds as f32, [width, height]);
+        Ok(Ok(SeenFrame { log_odds, scale, saturation, frame_px, quality: aligned.quality }))
     }
 }
 
