@@ -5,6 +5,7 @@
 mod detector;
 mod engine;
 mod error;
+mod http;
 mod number;
 mod output;
 mod pad;
@@ -21,6 +22,7 @@ use std::{fs, path::Path, path::PathBuf, sync::Arc};
 pub use detector::{DetectorBackend, DetectorSettings};
 pub use engine::{EngineChoice, EngineSettings};
 pub use error::ConfigError;
+pub use http::{HttpSettings, Login, Password, Trust};
 pub use output::{EventOutput, OutputSettings};
 pub use pad::{PadLimits, PadSettings};
 pub use policy::{PolicySettings, RecogniserChoice, RecogniserSettings, ThresholdChoice};
