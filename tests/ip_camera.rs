@@ -305,9 +305,7 @@ fn a_redirect_never_leaves_tls_nor_takes_the_password_along() {
 
 /// The parameters of an `Authorization: Digest`.
 fn digest_of(request: &str) -> Option<impl Fn(&str) -> String> {
-    let line = request
-        .lines()
-        .find_map(|line| line.to_ascii_lowercase().starts_with("authorization: digest ").then_some(line))?;
+    let line = request.lines().find(|line| line.to_ascii_lowercase().starts_with("authorization: digest "))?;
     let line = line.to_owned();
     Some(move |name: &str| {
         let at = line.find(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {line}")) + name.len() + 2;
