@@ -194,7 +194,8 @@ files_and_modes() {
 644 root:root /usr/lib/udev/rules.d/60-doorward.rules
 750 root:doorward /etc/doorward
 640 root:doorward /etc/doorward/doorward.toml
-644 root:root /usr/share/doorward/models/*
+644 root:root /usr/share/doorward/models/*.*
+644 root:root /usr/share/doorward/models/faces/faces.png
 644 root:root /usr/share/doorward/demo/door.mjpeg
 644 root:root /usr/share/doorward/demo/enrol/Resident/*
 644 root:root /usr/share/man/man1/doorward.1.gz

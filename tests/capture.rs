@@ -12,7 +12,7 @@ use std::{
 
 use doorward::{
     capture::{CaptureError, FrameSource, Pacing, Reader, Received, StopToken, open, stop_token},
-    config::{Pace, SourceKind, SourceSettings},
+    config::{HttpSettings, Pace, SourceKind, SourceSettings},
     domain::{Frame, SystemClock},
 };
 use image::RgbImage;
@@ -329,6 +329,37 @@ fn a_program_that_fails_is_named_with_its_status() {
     assert!(!said.contains("password"));
 }
 
+#[test]
+fn a_program_that_is_missing_or_no_program_is_told_with_its_package() {
+    let error = refusal(SourceKind::Command(vec!["/nowhere/rpicam-vid".into(), "--codec".into(), "mjpeg".into()]));
+    assert!(error.is_usage() && !error.is_transient(), "{error}");
+    assert!(error.to_string().contains("install the package rpicam-apps"), "{error}");
+    let error = refusal(SourceKind::Command(vec!["tests/pictures/portrait.jpg".into()]));
+    assert!(error.to_string().contains("executable"), "{error}");
+}
+
+#[test]
+fn a_program_that_is_killed_leaves_no_zombie() {
+    let (mut source, _token, group) = start_script("echo $$ > \"$0\"; kill -9 $$");
+    let said = source.receive().unwrap_err().to_string();
+    assert!(said.contains("signal: 9"), "{said}");
+    // Not even as a zombie, while the source is still there.
+    assert!(!Path::new("/proc").join(&group).exists());
+}
+
+#[test]
+fn a_program_that_hangs_is_stalled_and_ends_with_the_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("group");
+    let script = "trap '' TERM; echo $$ > \"$0\"; cat demo/door.mjpeg; while :; do sleep 1; done";
+    let mut settings = command(&["sh", "-c", script, told.to_str().unwrap()]);
+    settings.stall_timeout = Duration::from_millis(1000);
+    let (frames, _, error) = read_all(&settings);
+    assert!(matches!(error, Some(CaptureError::Stalled { .. })), "{error:?}");
+    assert!(frames.len() >= DOOR_FRAMES - 1, "{}", frames.len());
+    assert_group_dies(fs::read_to_string(&told).unwrap().trim());
+}
+
 /// Whether any process of this group is left that is no zombie.
 fn group_lives(group: &str) -> bool {
     fs::read_dir("/proc").unwrap().flatten().any(|entry| {
@@ -405,18 +436,27 @@ fn server(serve: impl FnOnce(TcpStream, String) + Send + 'static) -> String {
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut request = Vec::new();
-        let mut byte = [0];
-        while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
-            request.push(byte[0]);
-        }
-        serve(stream, String::from_utf8(request).unwrap());
+        let request = read_request(&mut stream);
+        serve(stream, request);
     });
     address.to_string()
 }
 
+fn read_request(stream: &mut TcpStream) -> String {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
+        request.push(byte[0]);
+    }
+    String::from_utf8(request).unwrap()
+}
+
+fn at(address: String) -> SourceKind {
+    SourceKind::Http(HttpSettings::new(address))
+}
+
 fn http(address: &str) -> SourceSettings {
-    let mut settings = SourceSettings::new(SourceKind::Http(format!("http://{address}/video?token=secret")));
+    let mut settings = SourceSettings::new(at(format!("http://{address}/video?token=secret")));
     settings.stall_timeout = Duration::from_secs(20);
     settings
 }
@@ -470,39 +510,46 @@ fn a_server_that_refuses_is_named_without_its_secrets() {
     let redirect = format!("HTTP/1.1 302 Found\r\nLocation: https://{to}/secret\r\nContent-Length: 0\r\n\r\n");
     for (answer, says) in [
         ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404"),
-        ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "user and password"),
+        ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "how to log in"),
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "user and a password"),
         ("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n", "text/html"),
         ("HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 0\r\n\r\n", "single picture"),
-        (&redirect, "TLS"),
+        (&redirect, "write the https:// address"),
         ("SSH-2.0-OpenSSH\r\n", "HTTP"),
     ] {
         let answer = answer.to_owned();
         let address = server(move |mut stream, _| stream.write_all(answer.as_bytes()).unwrap());
-        let SourceKind::Http(url) = http(&address).kind else { unreachable!() };
-        let said = refusal(SourceKind::Http(url.replace("http://", "http://door:secret@"))).to_string();
+        let said = refusal(at(format!("http://door:secret@{address}/video?token=secret"))).to_string();
         assert!(said.contains(&address) && said.contains(says) && !said.contains("secret"), "{says}: {said}");
     }
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let said = refusal(http(&nobody.to_string()).kind).to_string();
     assert!(said.contains("refused") && said.contains(&nobody.to_string()), "{said}");
-    let said = refusal(SourceKind::Http("https://door:secret@cam.local/".into())).to_string();
-    assert!(said.contains("TLS is not built in yet") && !said.contains("secret"), "{said}");
 }
 
 #[test]
-fn the_user_in_the_address_is_sent_to_the_server() {
-    let (asked_to, asked) = std::sync::mpsc::channel();
-    let address = server(move |mut stream, request| {
-        asked_to.send(request).unwrap();
-        stream.write_all([MULTIPART.as_bytes(), &part(&picture("portrait.jpg"), true)].concat().as_slice()).unwrap();
+fn the_user_in_the_address_is_sent_to_a_server_that_asks() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = thread::spawn(move || {
+        let answers = [
+            b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"cam\"\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            [MULTIPART.as_bytes(), &part(&picture("portrait.jpg"), true)].concat(),
+        ];
+        answers.map(|answer| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let request = read_request(&mut stream);
+            stream.write_all(&answer).unwrap();
+            request
+        })
     });
-    let url = format!("http://door:open%21@{address}/video?channel=1");
-    let (frames, _, _) = read_all(&SourceSettings::new(SourceKind::Http(url)));
+    let (frames, _, _) = read_all(&SourceSettings::new(at(format!("http://door:open%21@{address}/video?channel=1"))));
     assert_eq!(frames.len(), 1);
-    let request = asked.recv().unwrap();
-    assert!(request.starts_with("GET /video?channel=1 HTTP/1.1\r\n"), "{request}");
+    let [first, second] = asked.join().unwrap().map(|request| request.to_ascii_lowercase());
+    assert!(!first.contains("authorization"), "{first}");
+    assert!(second.starts_with("get /video?channel=1 http/1.1\r\n"), "{second}");
     // "door:open!" in base 64.
-    assert!(request.to_ascii_lowercase().contains("authorization: basic zg9vcjpvcgvuiq=="), "{request}");
+    assert!(second.contains("authorization: basic zg9vcjpvcgvuiq=="), "{second}");
 }
 
 #[test]

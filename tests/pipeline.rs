@@ -41,6 +41,8 @@ enum Step {
     Dark,
     Corrupt,
     Fail,
+    /// Fails like something that was never there.
+    Vanish,
     Panic,
     /// Blocks until stopped.
     Wait,
@@ -75,6 +77,9 @@ impl FrameSource for Script {
             Some(Step::Dark) => Ok(Received::Picture { image: RgbImage::new(160, 160), captured: SystemClock.now() }),
             Some(Step::Corrupt) => Ok(Received::Corrupt { reason: "scripted".into() }),
             Some(Step::Fail) => Err(CaptureError::Ended { place: "script".into(), how: "scripted".into() }),
+            Some(Step::Vanish) => {
+                Err(CaptureError::Open { place: "script".into(), source: std::io::ErrorKind::NotFound.into() })
+            }
             Some(Step::Panic) => panic!("scripted panic"),
             Some(Step::Wait) => {
                 self.stop.wait(Duration::from_secs(600));
@@ -516,6 +521,47 @@ fn a_source_that_can_never_work_ends_the_pipeline_with_its_error() {
         Box::new(|_| Err(CaptureError::Open { place: "nowhere".into(), source: std::io::ErrorKind::NotFound.into() }));
     let outcome = pipeline.run(&never_asked().1);
     assert!(matches!(outcome.result, Err(PipelineError::Source(_))), "{:?}", outcome.result);
+}
+
+#[test]
+fn a_live_source_that_has_worked_is_opened_again_whatever_becomes_of_it() {
+    let rig = |pacing| {
+        let mut rig = Rig::new(vec![Step::Frame, Step::Vanish, Step::Frame]);
+        rig.pacing = pacing;
+        rig.run()
+    };
+    // A camera's program is missing while its package is upgraded.
+    let Outcome { tally, result } = rig(Pacing::Live);
+    result.unwrap();
+    assert_eq!((tally.captured, tally.reopened), (2, 1));
+    // A recording that is gone is gone.
+    let Outcome { tally, result } = rig(Pacing::OnDemand);
+    assert!(matches!(result, Err(PipelineError::Source(_))), "{result:?}");
+    assert_eq!(tally.reopened, 0);
+}
+
+#[test]
+fn a_camera_that_refuses_is_not_asked_again_soon() {
+    let mut pipeline = Rig::new(vec![]).pipeline();
+    let opened = Arc::new(AtomicU64::new(0));
+    let counted = opened.clone();
+    pipeline.source = Box::new(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Err(CaptureError::Refused { place: "camera".into(), why: "scripted".into() })
+    });
+    let (ask, asked) = unbounded();
+    let (done, outcome) = unbounded();
+    thread::spawn(move || done.send(pipeline.run(&asked)).expect("the test waits for the outcome"));
+    let started = Instant::now();
+    while opened.load(Ordering::SeqCst) == 0 {
+        assert!(started.elapsed() < Duration::from_secs(20), "never opened");
+        thread::sleep(Duration::from_millis(1));
+    }
+    // Eight of the longest pauses of other failures.
+    thread::sleep(Duration::from_millis(320));
+    assert_eq!(opened.load(Ordering::SeqCst), 1);
+    ask.send(()).unwrap();
+    outcome.recv_timeout(Duration::from_secs(20)).expect("a stop wakes it").result.unwrap();
 }
 
 #[test]

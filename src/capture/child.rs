@@ -1,5 +1,8 @@
 //! A program whose standard output is MJPEG, such as `rpicam-vid`. It runs in a process group of its
 //! own, so that what it starts ends with it.
+//!
+//! When doorward itself is killed, nobody is left to end the program. Its output is broken then, so that the next picture it writes
+//! ends it; one that hangs is ended by the service manager with the service's group.
 
 use std::{
     io,
@@ -21,6 +24,18 @@ use super::{
 /// How long a program may take to end by itself, once asked or once its output has ended.
 const GRACE: Duration = Duration::from_millis(300);
 
+/// What to do when a program cannot be started.
+fn remedy(program: &str, kind: io::ErrorKind) -> &'static str {
+    match (program.rsplit('/').next(), kind) {
+        (Some("rpicam-vid" | "libcamera-vid"), io::ErrorKind::NotFound) => {
+            "install the package rpicam-apps (rpicam-apps-lite without a desktop)"
+        }
+        (_, io::ErrorKind::NotFound) => "install it, or write its whole path",
+        (_, io::ErrorKind::PermissionDenied) => "make it executable for the user doorward runs as",
+        _ => "try it by hand as the user doorward runs as",
+    }
+}
+
 pub(super) struct ChildBytes {
     place: String,
     child: Child,
@@ -38,14 +53,17 @@ impl ChildBytes {
         })?;
         // Not the arguments: they may hold a password.
         let place = format!("program {program}");
-        let open = |source| CaptureError::Open { place: place.clone(), source };
+        let start = |source: io::Error| {
+            let remedy = remedy(program, source.kind());
+            CaptureError::Start { place: place.clone(), source, remedy }
+        };
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .process_group(0)
             .spawn()
-            .map_err(open)?;
+            .map_err(start)?;
         let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
         Ok(Self { output: FdBytes::new(stdout, place.clone(), stop), place, child, reaped: false })
     }

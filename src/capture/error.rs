@@ -53,6 +53,24 @@ pub enum CaptureError {
         /// What is wrong, and the remedy.
         why: String,
     },
+    /// A server that does not let us in: user and password are wrong, or the account is locked.
+    #[error("source {place}: {why}")]
+    Refused {
+        /// The address, without user, password and query.
+        place: String,
+        /// What it said, and the remedy.
+        why: String,
+    },
+    /// A program that cannot be started.
+    #[error("source {place}: cannot be started: {source}; {remedy}")]
+    Start {
+        /// The program.
+        place: String,
+        /// Why.
+        source: io::Error,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// No frame for too long.
     #[error("source {place}: no frame for {} ms", timeout.as_millis())]
     Stalled {
@@ -101,11 +119,13 @@ impl CaptureError {
         match self {
             Self::Read { .. }
             | Self::Http { .. }
+            | Self::Refused { .. }
             | Self::Stalled { .. }
             | Self::Ended { .. }
             | Self::Camera { .. }
             | Self::Stopped { .. } => true,
             Self::Open { .. }
+            | Self::Start { .. }
             | Self::NoPictures { .. }
             | Self::NoFrame { .. }
             | Self::Format { .. }
@@ -113,10 +133,15 @@ impl CaptureError {
         }
     }
 
+    /// Whether asking again soon would do harm: a camera counts wrong passwords, and locks the account.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// Whether the caller named something that cannot be a source.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Open { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Open { source, .. } | Self::Start { source, .. } => source.kind() == io::ErrorKind::NotFound,
             Self::NoPictures { .. } | Self::NoCameraSupport { .. } => true,
             _ => false,
         }

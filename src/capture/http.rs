@@ -10,13 +10,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use image::RgbImage;
-use ureq::{Agent, http::Uri};
+use ureq::{
+    Agent, Body, ResponseExt,
+    http::{
+        HeaderValue, Response, StatusCode, Uri,
+        header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE},
+    },
+    unversioned::{
+        resolver::DefaultResolver,
+        transport::{Connector, TcpConnector},
+    },
+};
 
 use super::{
     CaptureError,
+    address::{Address, place_of},
+    authorization::{Credentials, hex},
     framing::{Framing, Part},
     mjpeg_split::MjpegSplitter,
     multipart::MultipartSplitter,
@@ -24,7 +35,9 @@ use super::{
     source::FrameSource,
     stop::StopSignal,
     stream::{ByteStream, Chunk},
+    tls::TlsConnector,
 };
+use crate::config::{HttpSettings, Login, Password};
 
 const CHUNK_BYTES: usize = 64 << 10;
 /// Chunks on their way from the thread; more would only make frames older.
@@ -32,18 +45,30 @@ const CHUNKS: usize = 2;
 const EXPECTED: &str = "an address that serves MJPEG (multipart/x-mixed-replace)";
 
 /// Connects, checks the answer, and leaves the stream running.
-pub(super) fn open(url: &str, parts: &Parts) -> Result<Box<dyn FrameSource>, CaptureError> {
-    let address = Address::parse(url)?;
+pub(super) fn open(settings: &HttpSettings, parts: &Parts) -> Result<Box<dyn FrameSource>, CaptureError> {
+    let mut address = Address::parse(&settings.address)?;
     let place = address.place.clone();
+    let http = |why: String| CaptureError::Http { place: place.clone(), why };
+    if let Some(login) = &settings.login {
+        address.credentials = Some(credentials(login).map_err(http)?);
+    }
+    let tls = if address.is_tls() {
+        TlsConnector::new(&settings.trust, address.server()).map_err(http)?
+    } else {
+        TlsConnector::none()
+    };
     let timeout = parts.stall_timeout.unwrap_or(Duration::from_secs(5));
-    let agent = Agent::config_builder()
+    let config = Agent::config_builder()
         // A camera is on the local net; a proxy set for the web would only be in the way.
         .proxy(None)
         .max_redirects(3)
+        .https_only(address.is_tls())
+        // What a refusal asks for stands in its head.
+        .http_status_as_error(false)
         .timeout_resolve(Some(timeout))
         .timeout_connect(Some(timeout))
-        .build()
-        .new_agent();
+        .build();
+    let agent = Agent::with_parts(config, ().chain(TcpConnector::default()).chain(tls), DefaultResolver::default());
     let (head_to, head) = bounded(1);
     let (chunks_to, chunks) = bounded(CHUNKS);
     let bytes = HttpBytes {
@@ -58,77 +83,37 @@ pub(super) fn open(url: &str, parts: &Parts) -> Result<Box<dyn FrameSource>, Cap
         .spawn(move || pump(&agent, &address, &head_to, &chunks_to))
         .map_err(|source| CaptureError::Open { place: place.clone(), source })?;
     let content_type = select! {
-        recv(head) -> answer => match answer {
-            Ok(Ok(content_type)) => content_type,
-            Ok(Err(why)) => return Err(CaptureError::Http { place, why }),
-            Err(_) => return Err(CaptureError::Http { place, why: "the connection was lost".into() }),
-        },
-        recv(parts.stop.receiver()) -> _ => return Err(CaptureError::Stopped { place }),
+        recv(head) -> answer => answer.map_err(|_| http("the connection was lost".into()))??,
+        recv(parts.stop.receiver()) -> _ => return Err(CaptureError::Stopped { place: place.clone() }),
         default(timeout) => {
-            let why = format!("no answer within {} ms; is it the camera's address?", timeout.as_millis());
-            return Err(CaptureError::Http { place, why });
+            return Err(http(format!("no answer within {} ms; is it the camera's address?", timeout.as_millis())));
         }
     };
-    let framing = HttpFraming::of(&content_type).map_err(|why| CaptureError::Http { place: place.clone(), why })?;
+    let framing = HttpFraming::of(&content_type).map_err(http)?;
     Ok(Box::new(parts.stream(place, bytes, framing, EXPECTED)))
 }
 
-/// An address taken apart, so that no message can show the secrets in it.
-struct Address {
-    uri: Uri,
-    authorization: Option<String>,
-    /// The address without user, password and query.
-    place: String,
-}
-
-impl Address {
-    fn parse(url: &str) -> Result<Self, CaptureError> {
-        let refuse = |place: &str, why: &str| CaptureError::Format { place: place.into(), why: why.into() };
-        let malformed = || refuse("http", "not an address; write http://host:port/path");
-        let uri: Uri = url.parse().map_err(|_| malformed())?;
-        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(malformed()) };
-        let (user, host) = match authority.as_str().rsplit_once('@') {
-            Some((user, host)) => (Some(user), host),
-            None => (None, authority.as_str()),
-        };
-        let place = format!("{scheme}://{host}{}", uri.path());
-        if scheme != "http" {
-            return Err(refuse(
-                &place,
-                "TLS is not built in yet; use the camera's http:// address on a net of its own",
-            ));
-        }
-        let path = uri.path_and_query().map_or("/", |p| p.as_str());
-        let bare = Uri::builder().scheme("http").authority(host).path_and_query(path).build();
-        // The user and the password are percent-encoded apart: either may hold a colon.
-        let decoded = |s: &str| percent_encoding::percent_decode_str(s).collect::<Vec<u8>>();
-        let authorization = user.map(|user| {
-            let (name, password) = user.split_once(':').unwrap_or((user, ""));
-            let pair = [decoded(name), b":".to_vec(), decoded(password)].concat();
-            format!("Basic {}", BASE64_STANDARD.encode(pair))
-        });
-        Ok(Self { uri: bare.map_err(|_| malformed())?, authorization, place })
+fn credentials(login: &Login) -> Result<Credentials, String> {
+    match &login.password {
+        Password::Known(password) => Ok(Credentials { user: login.user.clone(), password: password.clone() }),
+        Password::File(_) | Password::Credential => Err("its password was not read".into()),
     }
 }
 
-type Answer = Result<String, String>;
+type Answer = Result<String, CaptureError>;
 type Piece = Result<Vec<u8>, std::io::Error>;
 
 /// Runs on its own thread until the server or the source ends the stream.
 fn pump(agent: &Agent, address: &Address, head: &Sender<Answer>, chunks: &Sender<Piece>) {
-    let mut request = agent.get(&address.uri);
-    if let Some(authorization) = &address.authorization {
-        request = request.header("Authorization", authorization);
-    }
     // A failed send means that the source is gone: nobody is left to tell.
-    let response = match request.call() {
+    let response = match ask(agent, address) {
         Ok(response) => response,
         Err(e) => {
-            let _ = head.send(Err(explain(&e)));
+            let _ = head.send(Err(e));
             return;
         }
     };
-    let content_type = response.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or("");
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     if head.send(Ok(content_type.to_owned())).is_err() {
         return;
     }
@@ -150,19 +135,71 @@ fn pump(agent: &Agent, address: &Address, head: &Sender<Answer>, chunks: &Sender
     }
 }
 
+/// Asks for the stream, and logs in when the camera wants that.
+fn ask(agent: &Agent, address: &Address) -> Result<Response<Body>, CaptureError> {
+    let place = || address.place.clone();
+    let http = |why: String| CaptureError::Http { place: place(), why };
+    let refused = |why: String| CaptureError::Refused { place: place(), why };
+    let get = |uri: &Uri, authorization: Option<HeaderValue>| {
+        let request = agent.get(uri);
+        let request = match authorization {
+            Some(value) => request.header(AUTHORIZATION, value),
+            None => request,
+        };
+        request.call().map_err(|e| http(explain(&e)))
+    };
+    let mut response = get(&address.uri, None)?;
+    let mut advice = "it wants a user and a password; set user and password_file in [source]";
+    if let (StatusCode::UNAUTHORIZED, Some(credentials)) = (response.status(), &address.credentials) {
+        let uri = response.get_uri().clone();
+        if !address.is_same_server(&uri) {
+            let to = place_of(&uri);
+            return Err(http(format!(
+                "redirects to {to}, which asks for a password; write that address if it is the camera's"
+            )));
+        }
+        let offered = response.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        let client_nonce = random_nonce().map_err(|e| http(format!("no random numbers: {e}")))?;
+        let answer = credentials.answer(offered, target, &client_nonce).map_err(refused)?;
+        let mut answer = HeaderValue::from_bytes(answer.as_bytes())
+            .map_err(|_| http("its user or realm cannot be sent by HTTP: there is a control character in it".into()))?;
+        answer.set_sensitive(true);
+        // Some cameras serve one connection at a time.
+        drop(response);
+        response = get(&uri, Some(answer))?;
+        advice = "check user and password; many cameras lock an account after a few wrong ones";
+    }
+    match response.status() {
+        status if status.is_success() => Ok(response),
+        // The last two: locked, and asked too often.
+        status @ (StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::LOCKED
+        | StatusCode::TOO_MANY_REQUESTS) => Err(refused(format!("refused with status {}; {advice}", status.as_u16()))),
+        status => Err(http(format!("answered status {}; check the path of the address", status.as_u16()))),
+    }
+}
+
+fn random_nonce() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(hex(&bytes))
+}
+
 /// What went wrong, in words that cannot hold the address.
 fn explain(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::StatusCode(status @ (401 | 403)) => {
-            format!("refused with status {status}; check user and password: http://user:password@host/path")
-        }
-        ureq::Error::StatusCode(status) => format!("answered status {status}; check the path of the address"),
         ureq::Error::HostNotFound => "no such host; check the name, or give the IP address".into(),
         ureq::Error::Timeout(_) => "no answer in time; is it the camera's address?".into(),
         ureq::Error::Io(e) => format!("cannot connect: {e}; is the camera on, and is it its address?"),
-        ureq::Error::TlsRequired | ureq::Error::Tls(_) => "it redirects to https, and TLS is not built in yet".into(),
+        ureq::Error::TlsRequired => "it redirects to https; write the https:// address it is reached at".into(),
+        ureq::Error::RequireHttpsOnly(_) => "it redirects from https to http, which is not followed".into(),
         ureq::Error::TooManyRedirects => "it redirects again and again".into(),
         ureq::Error::Protocol(e) => format!("it does not speak HTTP as it should: {e}"),
+        ureq::Error::Tls(why) => (*why).into(),
+        // The words of tls.rs.
+        ureq::Error::Other(why) => why.to_string(),
         _ => "the request failed".into(),
     }
 }
@@ -257,23 +294,5 @@ impl Framing for HttpFraming {
             Self::Parts(parts) => parts.decode(frame),
             Self::Bare(bare) => bare.decode(frame),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_taken_apart_and_its_secrets_stay_out_of_its_name() {
-        let address = Address::parse("http://door:p%40ss%3A1@cam.local:8080/video?token=abc").unwrap();
-        assert_eq!(address.place, "http://cam.local:8080/video");
-        assert_eq!(address.uri.to_string(), "http://cam.local:8080/video?token=abc");
-        assert_eq!(address.authorization.unwrap(), format!("Basic {}", BASE64_STANDARD.encode("door:p@ss:1")));
-        for bad in ["http://door:secret@/x", "http://a b:secret@c/", "secret", "https://door:secret@cam/?secret"] {
-            let said = Address::parse(bad).map(|a| a.place).unwrap_err().to_string();
-            assert!(!said.contains("secret"), "{said}");
-        }
-        assert!(Address::parse("https://cam/").map(|a| a.place).unwrap_err().to_string().contains("TLS"));
     }
 }

@@ -7,12 +7,14 @@
 //! | folder, glob | files | one picture a file |
 //! | MJPEG file, standard input | `fd` | `mjpeg_split` |
 //! | y4m | `fd` | `y4m` |
-//! | HTTP | `http` | `multipart` |
+//! | HTTP | `http` (`address`, `authorization`, `tls`) | `multipart` |
 //! | command | `child` | `mjpeg_split` |
 //! | camera | the driver | one buffer a picture |
 //!
 //! Everything that waits also waits for the stop, so that a stop is noticed within 0.3 s.
 
+mod address;
+mod authorization;
 #[cfg(feature = "camera")]
 mod camera;
 mod child;
@@ -33,6 +35,7 @@ mod side;
 mod source;
 mod stop;
 mod stream;
+mod tls;
 mod y4m;
 
 pub use error::CaptureError;

@@ -58,7 +58,7 @@ pub fn open(
             let header = source.read_until(|framing| framing.read_header().map(|header| header.cloned()))?;
             Ok(Recording { source: Box::new(source), interval: header.interval().unwrap_or(replay_interval) })
         }),
-        SourceKind::Http(url) => return http::open(&url, &live),
+        SourceKind::Http(http) => return http::open(&http, &live),
         SourceKind::Command(argv) => {
             let bytes = ChildBytes::spawn(&argv, live.stop.clone())?;
             let place = bytes.place().to_owned();

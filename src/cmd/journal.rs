@@ -6,7 +6,7 @@ use std::{
 };
 
 use env_logger::{Builder, Env};
-use log::Level;
+use log::{Level, LevelFilter};
 
 use super::Failure;
 
@@ -26,6 +26,10 @@ impl Log {
         };
         let log = Self { journal: is_journal(env::var("JOURNAL_STREAM").ok().as_deref()) };
         let mut builder = Builder::from_env(Env::default().default_filter_or(level));
+        // They tell of addresses, in which secrets may be; whoever wants that names one of their modules in RUST_LOG.
+        for talkative in ["ureq", "ureq_proto", "rustls"] {
+            builder.filter_module(talkative, LevelFilter::Off);
+        }
         if log.journal {
             // The journal knows the time, and the level from the priority.
             builder.format(|out, record| write_prefixed(out, priority(record.level()), record.args()));

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     capture,
-    config::{Config, EventOutput, OutputSettings, Pace, PadMode, TrackSettings},
+    config::{Config, EventOutput, OutputSettings, Pace, PadMode, SourceKind, TrackSettings},
     detect,
     domain::{BootId, Clock, ModelId, SystemClock},
     embed,
@@ -63,6 +63,13 @@ impl Run {
                 return Err(Failure::usage("--realtime: a live source sets its own pace; leave it out"));
             }
             config.source.pace = Pace::Realtime;
+        }
+        config.source.read_files(credentials_dir().as_deref())?;
+        if matches!(&config.source.kind, SourceKind::Http(http) if http.exposes_login()) {
+            log::warn!(
+                "source.http: over http:// anybody on its network can read and forge the pictures, and read the password \
+                 where the camera asks for Basic; write https://"
+            );
         }
         let engine = Engine::configured(&config, models, &self.compute)?;
         let model = engine.model_id()?;

@@ -5,6 +5,7 @@
 mod detector;
 mod engine;
 mod error;
+mod http;
 mod idle;
 mod number;
 mod output;
@@ -22,6 +23,7 @@ use std::{fs, path::Path, path::PathBuf, sync::Arc};
 pub use detector::{DetectorBackend, DetectorSettings};
 pub use engine::{EngineChoice, EngineSettings};
 pub use error::ConfigError;
+pub use http::{HttpSettings, Login, Password, Trust};
 pub use idle::IdleSettings;
 pub use output::{EventOutput, OutputSettings};
 pub use pad::{PadLimits, PadMode, PadSettings};

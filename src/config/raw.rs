@@ -59,6 +59,14 @@ pub struct Source {
     pub y4m: Option<PathBuf>,
     /// Address of an MJPEG stream (multipart/x-mixed-replace).
     pub http: Option<String>,
+    /// Who asks an IP camera.
+    pub user: Option<String>,
+    /// File with that user's password; else the credential `camera-password`.
+    pub password_file: Option<PathBuf>,
+    /// File with the camera's certificate, or that of the authority that signed it.
+    pub certificate: Option<PathBuf>,
+    /// SHA-256 of the camera's certificate.
+    pub certificate_sha256: Option<String>,
     /// A command and its arguments, whose standard output is MJPEG.
     pub command: Option<Vec<String>>,
     /// A V4L2 camera: `/dev/v4l/by-id/...`, `/dev/videoN` or an index.

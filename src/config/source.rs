@@ -1,14 +1,19 @@
-use std::{path::Path, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
     ConfigError,
+    http::{Demanded, HttpSettings},
     number::{millis, within},
     raw,
 };
 use crate::domain::SourceId;
 
 /// What kind of source, and where.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum SourceKind {
     /// A folder or glob of pictures, in natural order.
     Images(PathBuf),
@@ -19,7 +24,7 @@ pub enum SourceKind {
     /// A YUV4MPEG2 file.
     Y4m(PathBuf),
     /// An MJPEG stream over HTTP (multipart/x-mixed-replace).
-    Http(String),
+    Http(HttpSettings),
     /// A command, with its arguments, whose standard output is MJPEG; never empty.
     Command(Vec<String>),
     /// A V4L2 camera (cargo feature `camera`).
@@ -72,6 +77,21 @@ pub struct SourceSettings {
     pub stall_timeout: Duration,
 }
 
+impl fmt::Debug for SourceKind {
+    /// Without what may hold a password: an address and a command's arguments.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Images(path) => f.debug_tuple("Images").field(path).finish(),
+            Self::Mjpeg(path) => f.debug_tuple("Mjpeg").field(path).finish(),
+            Self::MjpegStdin => f.write_str("MjpegStdin"),
+            Self::Y4m(path) => f.debug_tuple("Y4m").field(path).finish(),
+            Self::Http(http) => http.fmt(f),
+            Self::Command(argv) => f.debug_tuple("Command").field(&argv.first()).finish_non_exhaustive(),
+            Self::Camera(camera) => camera.fmt(f),
+        }
+    }
+}
+
 impl SourceKind {
     /// Whether it sets its own pace: not a replay.
     pub const fn is_live(&self) -> bool {
@@ -113,7 +133,7 @@ impl SourceSettings {
         Self::new(if arg == "-" {
             SourceKind::MjpegStdin
         } else if arg.starts_with("http://") || arg.starts_with("https://") {
-            SourceKind::Http(arg.into())
+            SourceKind::Http(HttpSettings::new(arg.into()))
         } else if arg.starts_with("/dev/") {
             SourceKind::Camera(CameraSettings::new(arg.into()))
         } else {
@@ -125,17 +145,34 @@ impl SourceSettings {
         })
     }
 
+    /// Reads what the settings name beside the source itself, an IP camera's password and certificate: once, so that nothing that
+    /// happens to these files later takes the door out of service. `credentials` is the service manager's folder.
+    ///
+    /// # Errors
+    /// Names the key, the file and the remedy.
+    pub fn read_files(&mut self, credentials: Option<&Path>) -> Result<(), ConfigError> {
+        match &mut self.kind {
+            SourceKind::Http(http) => http.read_files(credentials),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn from_raw(raw: raw::Source) -> Result<Self, ConfigError> {
         let mut kinds = Vec::new();
         kinds.extend(raw.images.map(SourceKind::Images));
         kinds
             .extend(raw.mjpeg.map(|p| if p == Path::new("-") { SourceKind::MjpegStdin } else { SourceKind::Mjpeg(p) }));
         kinds.extend(raw.y4m.map(SourceKind::Y4m));
-        if let Some(url) = raw.http {
-            if !url.starts_with("http://") && !url.starts_with("https://") {
-                return Err(ConfigError::value("source.http", format!("{url:?}"), "an address starting with http://"));
-            }
-            kinds.push(SourceKind::Http(url));
+        let demanded = Demanded {
+            user: raw.user,
+            password_file: raw.password_file,
+            certificate: raw.certificate,
+            certificate_sha256: raw.certificate_sha256,
+        };
+        if let Some(address) = raw.http {
+            kinds.push(SourceKind::Http(HttpSettings::from_raw(address, demanded)?));
+        } else if let Some(key) = demanded.first_key() {
+            return Err(ConfigError::Surplus { key: key.into(), why: "only an http source logs in".into() });
         }
         if let Some(argv) = raw.command {
             if argv.first().is_none_or(String::is_empty) {
@@ -225,6 +262,8 @@ mod tests {
             "command = []",
             "mjpeg = '-'\nrepeat = true",
             "http = 'rtsp://cam/'",
+            "mjpeg = '-'\nuser = 'door'",
+            "images = 'a'\ncertificate = 'cam.pem'",
             "images = 'a'\nfps = nan",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
@@ -235,6 +274,9 @@ mod tests {
     fn an_address_with_a_password_never_becomes_a_name() {
         let s = parse("http = 'http://door:secret@cam/stream'").unwrap();
         assert!(!s.name.as_str().contains("secret"));
+        assert!(!format!("{s:?}").contains("secret"), "{s:?}");
+        let s = parse("command = ['camera', '--password=secret']").unwrap();
+        assert!(!format!("{s:?}").contains("secret"), "{s:?}");
     }
 
     #[test]

@@ -1,4 +1,7 @@
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use crossbeam_channel::Sender;
 
@@ -25,17 +28,27 @@ pub(super) struct CaptureStage {
     pub(super) slot: SlotSender<Frame>,
     pub(super) stop: StopSignal,
     pub(super) backoff: Backoff,
+    /// For a camera that does not let us in.
+    pub(super) refused: Backoff,
+    /// Whether a live source has given a frame: then it is there, and whatever fails may come back.
+    pub(super) has_lived: bool,
     pub(super) counters: Arc<Counters>,
 }
 
 impl CaptureStage {
+    /// Cameras lock an account after five to ten wrong passwords, mostly for half an hour or less; one that is starting may refuse
+    /// everybody for a moment. Half an hour has seven tries then.
+    pub(super) fn patience() -> Backoff {
+        Backoff::new(Duration::from_secs(30), Duration::from_secs(600))
+    }
+
     pub(super) fn run(mut self) -> Result<(), PipelineError> {
         loop {
             match self.run_once() {
                 Ok(()) => return Ok(()),
-                Err(e) if !e.is_transient() => return Err(e.into()),
+                Err(e) if !e.is_transient() && !self.has_lived => return Err(e.into()),
                 Err(e) => {
-                    let pause = self.backoff.pause();
+                    let pause = if e.is_refusal() { self.refused.pause() } else { self.backoff.pause() };
                     log::warn!("{e}; opening it again in {} ms", pause.as_millis());
                     self.tell_lost(e.to_string());
                     if self.stop.wait(pause) {
@@ -57,6 +70,8 @@ impl CaptureStage {
                 return Ok(());
             };
             self.backoff.reset();
+            self.refused.reset();
+            self.has_lived |= source.pacing() == Pacing::Live;
             self.tell_back();
             let taken = match source.pacing() {
                 Pacing::Live => self.slot.replace(frame),

@@ -189,6 +189,8 @@ impl Pipeline {
             slot: slot_in,
             stop,
             backoff: Backoff::new(self.supervision.min_backoff, self.supervision.max_backoff),
+            refused: CaptureStage::patience(),
+            has_lived: false,
             counters: counters.clone(),
         };
         let see = SeeStage {

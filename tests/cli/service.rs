@@ -161,3 +161,74 @@ fn corrupt_frames_are_counted_skipped_and_said_once_a_burst() {
     assert_eq!(said.err.matches("corrupt frame skipped").count(), 2, "once a burst: {said:?}");
     assert!(said.err.contains("3 corrupt frames in a row") && said.err.contains("(4 corrupt)"), "{said:?}");
 }
+
+/// A camera's program that plays part of the sequence, and adds its number to the file `pids` each time.
+fn camera_program(place: &Place, script: &str) -> (String, impl Fn() -> Vec<String>) {
+    let stream = fs::read(project("demo/door.mjpeg")).unwrap();
+    let starts: Vec<usize> =
+        stream.windows(3).enumerate().filter(|(_, w)| *w == [0xff, 0xd8, 0xff]).map(|(i, _)| i).collect();
+    let part = place.file("part.mjpeg", &stream[..starts[4]]);
+    let pids = place.path("pids");
+    let told = pids.display().to_string();
+    let config = place.file(
+        "door.toml",
+        format!(
+            "[source]\ncommand = ['sh', '-c', '{script}', '{told}', '{part}']\nstall_timeout_ms = 1000\n\
+             [supervision]\nmin_backoff_ms = 10\nmax_backoff_ms = 20\n"
+        ),
+    );
+    let read = move || fs::read_to_string(&pids).unwrap_or_default().lines().map(str::to_owned).collect();
+    (config, read)
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < Duration::from_secs(60), "{what} within a minute");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Alive, or a zombie.
+fn is_there(pid: &String) -> bool {
+    std::path::Path::new("/proc").join(pid).exists()
+}
+
+#[test]
+fn a_camera_program_is_restarted_when_it_dies_is_killed_hangs_or_writes_garbage() {
+    let place = Place::new();
+    place.enrol();
+    // The last line is each time what it comes to after some frames, or none.
+    let script = "echo $$ >> \"$0\"; n=$(wc -l < \"$0\"); case $n in \
+        1) cat \"$1\"; exit 7;; 2) cat \"$1\"; kill -9 $$;; 3) while :; do echo garbage; sleep 0.02; done;; \
+        4) cat \"$1\"; exec sleep 600;; *) cat \"$1\"; exec sleep 600;; esac";
+    let (config, pids) = camera_program(&place, script);
+    let mut child = start(&place, &config);
+    wait_until("four restarts", || pids().len() >= 5);
+    let (last, before) = {
+        let mut all = pids();
+        (all.split_off(4), all)
+    };
+    let left: Vec<&String> = before.iter().filter(|pid| is_there(pid)).collect();
+    assert!(left.is_empty(), "zombies, or still running: {left:?}");
+    signal(&child, Signal::TERM);
+    assert_eq!(wait(&mut child, Duration::from_secs(10)), Some(0));
+    assert!(!last.iter().any(is_there));
+}
+
+#[test]
+fn a_camera_program_does_not_outlive_a_doorward_that_is_killed() {
+    let place = Place::new();
+    place.enrol();
+    // As rpicam-vid it writes on and on.
+    let (config, pids) = camera_program(&place, "echo $$ >> \"$0\"; while cat \"$1\"; do sleep 0.05; done");
+    let mut child = start(&place, &config);
+    wait_until("a start", || pids().len() == 1);
+    signal(&child, Signal::KILL);
+    assert_eq!(child.wait().unwrap().code(), None);
+    // Nobody reaps it here but init, which takes a zombie away at once, or a container without one, which does not.
+    wait_until("its end", || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pids()[0])).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with('Z'))
+    });
+}

@@ -91,7 +91,7 @@ impl Conditions {
 fn place(kind: &SourceKind) -> String {
     match kind {
         SourceKind::Camera(camera) => format!("camera {}", camera.device),
-        SourceKind::Http(url) => without_secrets(url),
+        SourceKind::Http(http) => without_secrets(&http.address),
         SourceKind::Images(path) | SourceKind::Mjpeg(path) | SourceKind::Y4m(path) => {
             format!("recording {}", path.display())
         }
@@ -122,7 +122,7 @@ fn short_hash(text: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::{CameraSettings, PadLimits};
+    use crate::config::{CameraSettings, HttpSettings, PadLimits};
 
     /// Conditions without models.
     pub(in super::super) fn of(source: &str) -> Conditions {
@@ -172,7 +172,7 @@ pub(super) mod tests {
 
     #[test]
     fn no_password_stands_in_the_record() {
-        let of = |url: &str| place(&SourceKind::Http(url.into()));
+        let of = |url: &str| place(&SourceKind::Http(HttpSettings::new(url.into())));
         assert_eq!(of("http://ada:secret@cam.lan:81/a/b"), "http://cam.lan:81/a/b");
         assert_eq!(of("http://ada:p@ss@cam.lan"), "http://cam.lan");
         let query = of("http://cam.lan/stream?user=ada&pwd=secret");

@@ -92,6 +92,15 @@ pub enum ImportError {
         /// The id.
         id: String,
     },
+    /// The faces that come with doorward, to try a network on, are not there.
+    #[error(
+        "the faces to try it on are not inside this program, and {why}; install the package of doorward, or build with the feature \
+         embedded-extras"
+    )]
+    Faces {
+        /// What was found instead, and where.
+        why: String,
+    },
     /// The folder or a file in it could not be written.
     #[error("cannot write {path}: {source}; nothing was changed")]
     Write {

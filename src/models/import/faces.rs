@@ -3,13 +3,13 @@
 //! Six aligned crops of four people, three of them of one person (`models/faces/CREDITS.md`). That is few, so each is also varied in
 //! ways that leave the person who they are: mirrored, turned, moved, darkened, blurred, flattened. Pairs of variants count as mated.
 
+use std::borrow::Cow;
+
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, RgbImage};
 
+use super::ImportError;
 use crate::domain::FaceCrop;
-
-/// The crops side by side.
-const STRIP: &[u8] = include_bytes!("../../../models/faces/faces.png");
 
 /// Who is seen on each crop of the strip, by number.
 const PEOPLE: [usize; 6] = [0, 0, 0, 1, 2, 3];
@@ -51,15 +51,35 @@ const VARIANTS: [Variant; 7] = [
 /// How many crops [`faces`] gives.
 pub(super) const COUNT: usize = PEOPLE.len() * VARIANTS.len();
 
+/// The crops side by side, as a PNG: in the program, or where the package installs it.
+#[cfg(feature = "embedded-extras")]
+fn strip() -> Result<Cow<'static, [u8]>, ImportError> {
+    Ok(Cow::Borrowed(include_bytes!("../../../models/faces/faces.png")))
+}
+
+#[cfg(not(feature = "embedded-extras"))]
+fn strip() -> Result<Cow<'static, [u8]>, ImportError> {
+    let path = crate::models::installed("models/faces/faces.png");
+    std::fs::read(&path).map(Cow::Owned).map_err(|e| ImportError::Faces { why: format!("{}: {e}", path.display()) })
+}
+
 /// The crops in all variants, those of one photo together, each as it is first.
-pub(super) fn faces() -> Vec<Face> {
-    let strip = image::load_from_memory_with_format(STRIP, ImageFormat::Png).expect("the strip is a PNG").into_rgb8();
+///
+/// # Errors
+/// When they are in a file beside the program, and it is not there or another.
+pub(super) fn faces() -> Result<Vec<Face>, ImportError> {
+    let strip = image::load_from_memory_with_format(&strip()?, ImageFormat::Png)
+        .map_err(|e| ImportError::Faces { why: e.to_string() })?
+        .into_rgb8();
     let side = FaceCrop::SIDE_PX as u32;
+    if strip.dimensions() != (side * PEOPLE.len() as u32, side) {
+        return Err(ImportError::Faces { why: "not the picture that comes with doorward".into() });
+    }
     let photo = |(place, &person): (usize, &usize)| {
         let crop = imageops::crop_imm(&strip, place as u32 * side, 0, side, side).to_image();
         VARIANTS.map(|variant| Face { person, rgb: variant.of(&crop).into_raw() })
     };
-    PEOPLE.iter().enumerate().flat_map(photo).collect()
+    Ok(PEOPLE.iter().enumerate().flat_map(photo).collect())
 }
 
 impl Variant {
@@ -98,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_photo_comes_in_every_variant_and_no_two_are_the_same() {
-        let faces = faces();
+        let faces = faces().unwrap();
         assert_eq!(faces.len(), COUNT);
         assert!(faces.iter().all(|face| face.rgb.len() == FaceCrop::BYTES));
         for (i, one) in faces.iter().enumerate() {
@@ -109,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_crop_that_is_not_moved_stays() {
-        let crop = RgbImage::from_raw(112, 112, faces()[0].rgb.clone()).unwrap();
+        let crop = RgbImage::from_raw(112, 112, faces().unwrap()[0].rgb.clone()).unwrap();
         assert_eq!(moved(&crop, 0.0, 1.0, [0.0, 0.0]), crop);
         let right = moved(&crop, 0.0, 1.0, [3.0, -2.0]);
         assert_eq!(right.get_pixel(53, 48), crop.get_pixel(50, 50));

@@ -161,15 +161,15 @@ fn required(value: &Option<String>, key: &'static str, what: &'static str) -> Re
 }
 
 /// The median time of one inference, as the product runs it.
-fn time(card: &ModelCard, bytes: &[u8], engine: Engine) -> Result<Duration, ModelsError> {
+fn time(card: &ModelCard, bytes: &[u8], engine: Engine) -> Result<Duration, ImportError> {
     const LEAST_RUNS: usize = 5;
     const MOST_RUNS: usize = 50;
     const ENOUGH: Duration = Duration::from_millis(500);
 
     let id = ModelId::new(&card.id, card.sha256.0);
     let model = LoadedModel { card: card.clone(), bytes: Cow::Owned(bytes.to_vec()), id, engine };
-    let mut graph = model.graph(&card.input.shape)?;
-    let (face, side) = (&faces::faces()[0].rgb, (card.input.width(), card.input.height()));
+    let mut graph = model.graph(&card.input.shape).map_err(ModelsError::from)?;
+    let (face, side) = (&faces::faces()?[0].rgb, (card.input.width(), card.input.height()));
     let (mut times, begun) = (Vec::new(), Instant::now());
     // The first run fills caches and buffers.
     card.input.infer(&mut graph, face, side, None)?;

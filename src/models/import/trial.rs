@@ -1,9 +1,9 @@
 //! Which preprocessing separates the bundled faces best: a wrong one is silent, and ruins recognition.
 
 use super::faces::{self, faces};
-use super::{Preprocessing, Separation, Stated};
+use super::{ImportError, Preprocessing, Separation, Stated};
 use crate::domain::FaceCrop;
-use crate::models::{InputSpec, ModelsError};
+use crate::models::InputSpec;
 use crate::nn::Graph;
 
 /// How much larger another d' must be to count as better. Of the four recognisers at hand (MobileFaceNet in float and int8, SFace, the
@@ -49,15 +49,15 @@ impl Trial {
     /// inferences are done.
     ///
     /// # Errors
-    /// When the network fails.
+    /// When the network fails, or the faces are not there.
     pub(super) fn hold(
         graph: &mut Graph,
         output: usize,
         input: &InputSpec,
         stated: &Stated,
         progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<Trial, ModelsError> {
-        let (faces, candidates) = (faces(), stated.candidates());
+    ) -> Result<Trial, ImportError> {
+        let (faces, candidates) = (faces()?, stated.candidates());
         let (mut done, all) = (0, faces::COUNT * candidates.len());
         let side = (FaceCrop::SIDE_PX, FaceCrop::SIDE_PX);
         let mut tried = Vec::with_capacity(candidates.len());
