@@ -5,6 +5,7 @@ mod annotation;
 mod batch;
 mod bench;
 mod calibrate;
+mod cameras;
 mod completions;
 mod compute;
 mod demo;
@@ -82,6 +83,7 @@ enum Command {
     Eval(eval::Eval),
     Calibrate(calibrate::Calibrate),
     Doctor(doctor::Doctor),
+    Cameras(cameras::Cameras),
     Models(models::Models),
     Completions(completions::Completions),
     #[command(hide = true)]
@@ -113,6 +115,7 @@ impl Cli {
             Command::Eval(c) => c.run(models),
             Command::Calibrate(c) => c.run(models),
             Command::Doctor(c) => c.run(models),
+            Command::Cameras(c) => c.run(),
             Command::Models(c) => c.run(models),
             Command::Completions(c) => c.run(),
             Command::Man(c) => c.run(),
