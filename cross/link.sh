@@ -7,8 +7,6 @@
 # tract-core and tract-nnef enter transformations of models in a table when a program starts. doorward looks nothing up there; but all of tract's operators
 # can be reached from it, so that no linker may drop one: 4 MB of code that never runs. Here the libraries lose those entries. (tract-linalg
 # enters its kernels in a table of its own, which is used.)
-#
-# 64-bit programs are linked by Rust's own lld, where the toolchain has it: of functions that are the same code it keeps one.
 set -euo pipefail
 
 name=${0##*/}
@@ -34,8 +32,4 @@ for argument; do
     fi
     arguments+=("$argument")
 done
-lld=$(dirname "$("${RUSTC:-rustc}" --print target-libdir)")/bin/gcc-ld
-if [[ $name == aarch64-* && -x $lld/ld.lld ]]; then
-    arguments+=(-fuse-ld=lld "-B$lld" "-Wl,--icf=all")
-fi
 "$name" "${arguments[@]}"

@@ -102,5 +102,23 @@ class Setup(Machine):
         self.assert_says(self.run_script("setup.sh", "--fast"), "--fast", "--help")
 
 
+class EmulatedMachine(Machine):
+    def test_no_emulator(self):
+        for arch, package in [("amd64", "qemu-system-x86"), ("arm64", "qemu-system-arm")]:
+            outcome = self.run_script("machine/boot.sh", "machine", "doorward", "out", arch)
+            self.assert_says(outcome, "is missing", f"apt install {package}")
+
+    def test_no_machine(self):
+        self.has("qemu-system-x86_64", "exit 0")
+        self.has("cpio", "exit 0")
+        self.assert_says(self.run_script("machine/boot.sh", "/nowhere", "doorward", "out"), "/nowhere", "build.sh")
+
+    def test_what_it_wants(self):
+        self.assert_says(self.run_script("machine/boot.sh"), "MACHINE DOORWARD OUT")
+        self.assert_says(self.run_script("machine/build.sh"), "give a folder")
+        for script, arguments in [("boot.sh", ["m", "d", "o"]), ("build.sh", [str(self.folder)])]:
+            self.assert_says(self.run_script(f"machine/{script}", *arguments, "mips"), "amd64 or arm64", "mips")
+
+
 if __name__ == "__main__":
     unittest.main()

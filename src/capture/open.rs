@@ -6,6 +6,7 @@ use super::{
     CaptureError,
     child::ChildBytes,
     fd::FdBytes,
+    found::FoundCamera,
     http,
     images::ImagesSource,
     mjpeg_split::MjpegSplitter,
@@ -68,6 +69,28 @@ pub fn open(
     };
     let realtime = (settings.pace == Pace::Realtime).then(|| live.clock.clone());
     Ok(Box::new(Replay::new(open_recording, realtime, settings.repeat, live.stop)?))
+}
+
+/// Every camera that the system knows, by its number, and what would be taken of each for what `asked` asks for, whichever device it
+/// names. Nothing is set at any of them: one that is in use stays so.
+///
+/// # Errors
+/// When this program was built without camera support, or the devices cannot be listed.
+pub fn cameras(asked: &CameraSettings) -> Result<Vec<FoundCamera>, CaptureError> {
+    list_cameras(asked)
+}
+
+/// Where cameras are, for errors that name none.
+const ALL_CAMERAS: &str = "/dev/video*";
+
+#[cfg(feature = "camera")]
+fn list_cameras(asked: &CameraSettings) -> Result<Vec<FoundCamera>, CaptureError> {
+    super::v4l2::cameras(asked).map_err(|why| CaptureError::Camera { device: ALL_CAMERAS.into(), why })
+}
+
+#[cfg(not(feature = "camera"))]
+fn list_cameras(_: &CameraSettings) -> Result<Vec<FoundCamera>, CaptureError> {
+    Err(CaptureError::NoCameraSupport { device: ALL_CAMERAS.into() })
 }
 
 #[cfg(feature = "camera")]

@@ -5,6 +5,7 @@ mod annotation;
 mod batch;
 mod bench;
 mod calibrate;
+mod cameras;
 mod completions;
 mod compute;
 mod demo;
@@ -86,6 +87,7 @@ enum Command {
     Calibrate(calibrate::Calibrate),
     Pad(pad::Pad),
     Doctor(doctor::Doctor),
+    Cameras(cameras::Cameras),
     Models(models::Models),
     Completions(completions::Completions),
     #[command(hide = true)]
@@ -118,6 +120,7 @@ impl Cli {
             Command::Calibrate(c) => c.run(models),
             Command::Pad(c) => c.run(models),
             Command::Doctor(c) => c.run(models),
+            Command::Cameras(c) => c.run(),
             Command::Models(c) => c.run(models),
             Command::Completions(c) => c.run(),
             Command::Man(c) => c.run(),

@@ -23,8 +23,8 @@ pub(super) struct Evidence {
     face: Vec<f32>,
     strange: u32,
     stage: Stage,
-    /// Somebody was granted: from now on looks only tell whether it is still the same face.
-    granted: bool,
+    /// Who was granted: from now on looks only tell whether it is still the same face.
+    granted: Option<SubjectId>,
     /// Codes of the denials that were told.
     told: BTreeSet<&'static str>,
     refused_since: Option<Monotonic>,
@@ -53,13 +53,21 @@ impl Evidence {
         }
     }
 
-    /// Whether a face is that of the track: not when it is unlike what was compared before, twice in a row. `None` says that one look
-    /// is not enough to tell, and that it counts for nothing.
-    pub(super) fn is_same_face(&mut self, embedding: &Embedding, least: f32) -> Option<bool> {
-        let before = Embedding::new(embedding.model().clone(), &self.face).ok();
-        let alike = before.and_then(|face| face.similarity(embedding).ok()).is_none_or(|s| s.value() >= least);
+    /// Whether a face is that of the track: not when it is unlike what was compared before, twice in a row, nor when it is for another
+    /// subject than the one granted. `None` says that one look is not enough to tell, and that it counts for nothing.
+    pub(super) fn is_same_face(&mut self, embedding: &Embedding, least: f32, finding: &Finding) -> Option<bool> {
+        let before = || Embedding::new(embedding.model().clone(), &self.face).ok();
+        let resembles = || before().and_then(|face| face.similarity(embedding).ok()).is_none_or(|s| s.value() >= least);
+        let alike = match (&self.granted, finding) {
+            (Some(granted), Finding::For(subject)) => granted == subject,
+            _ => resembles(),
+        };
         if alike {
             self.strange = 0;
+            // Or the face of whoever was granted would become that of whoever steps in, look by look.
+            if self.granted.is_some() && !matches!(finding, Finding::For(_)) {
+                return Some(true);
+            }
             self.face.resize(embedding.values().len(), 0.0);
             for (sum, value) in self.face.iter_mut().zip(embedding.values()) {
                 *sum += value;
@@ -142,14 +150,14 @@ impl Evidence {
     }
 
     /// Somebody is granted; the next look is due at `until`.
-    pub(super) fn grant(&mut self, until: Monotonic) {
-        self.granted = true;
+    pub(super) fn grant(&mut self, subject: SubjectId, until: Monotonic) {
+        self.granted = Some(subject);
         self.rest(until);
     }
 
     /// Whether somebody was granted.
     pub(super) fn is_granted(&self) -> bool {
-        self.granted
+        self.granted.is_some()
     }
 
     /// Nothing more is decided on this track.
@@ -160,7 +168,7 @@ impl Evidence {
 
     /// Whether a decision was told.
     pub(super) fn is_told(&self) -> bool {
-        self.granted || !self.told.is_empty()
+        self.granted.is_some() || !self.told.is_empty()
     }
 
     /// Whether a denial with this reason has not been told yet; now it is.

@@ -177,7 +177,8 @@ impl Policy {
             }
             evidence.add(Finding::Against(DenyReason::FrameTooOld), looks);
         } else {
-            match evidence.is_same_face(case.embedding, SAME_FACE * threshold.value()) {
+            let finding = finding(&case, threshold, self.demands.margin);
+            match evidence.is_same_face(case.embedding, SAME_FACE * threshold.value(), &finding) {
                 Some(true) if evidence.is_granted() => {
                     evidence.rest(again_at);
                     return None;
@@ -189,7 +190,6 @@ impl Policy {
                 }
                 None => return None,
             }
-            let finding = finding(&case, threshold, self.demands.margin);
             if let Finding::For(subject) = &finding
                 && evidence.names_other_than(subject)
             {
@@ -224,7 +224,7 @@ impl Policy {
                 if !self.cooldowns.start(&subject, now.monotonic, cooldown) {
                     return deny(evidence, DenyReason::Cooldown(subject));
                 }
-                evidence.grant(again_at);
+                evidence.grant(subject.clone(), again_at);
                 return Some(Decision::Granted(subject));
             }
         }
@@ -432,6 +432,19 @@ mod tests {
         let next = [("eve", 0.9)];
         let told: Vec<_> = (0..40).filter_map(|_| door.look_at(0, &[0.0, 1.0], &next)).collect();
         assert_eq!(told, [Decision::Denied(DenyReason::IdentityChanged), Decision::Granted(subject("eve"))]);
+    }
+
+    #[test]
+    fn whoever_resembles_somebody_granted_is_still_found_out() {
+        let mut door = Door::new(demands());
+        assert_eq!((0..20).filter_map(|_| door.look(0.9)).count(), 1);
+        // Alike enough to pass for the same face of a stranger, look by look; the gallery knows better.
+        let told: Vec<_> = (0..80).filter_map(|_| door.look_at(0, &[0.5, 0.87], &[("eve", 0.9)])).collect();
+        assert_eq!(told, [Decision::Denied(DenyReason::IdentityChanged), Decision::Granted(subject("eve"))]);
+        // A stranger who resembles her, then one who does not: the first has not moved what she looked like.
+        assert!((0..200).all(|_| door.look_at(0, &[0.2, 0.98], &[("eve", 0.3)]).is_none()));
+        let told: Vec<_> = (0..80).filter_map(|_| door.look_at(0, &[1.0, 0.0], &[("ada", 0.1)])).collect();
+        assert_eq!(told[0], Decision::Denied(DenyReason::IdentityChanged));
     }
 
     #[test]

@@ -210,6 +210,31 @@ fn a_camera_without_camera_support_says_how_to_get_it() {
 }
 
 #[test]
+fn cameras_are_listed_only_where_there_is_support_for_them() {
+    let place = Place::new();
+    let said = place.run(&["cameras"]);
+    if !cfg!(feature = "camera") {
+        assert!(said.code == 2 && said.err.contains("--features camera") && said.out.is_empty(), "{said:?}");
+    } else if Path::new("/dev/video0").exists() {
+        assert!(said.code <= 1, "{said:?}");
+    } else {
+        assert!(said.code == 1 && said.err.contains("no camera") && said.out.is_empty(), "{said:?}");
+    }
+}
+
+#[test]
+fn a_configuration_without_a_camera_is_no_question_about_cameras() {
+    let place = Place::new();
+    let file = place.file("door.toml", "[source]\nmjpeg = '-'\n");
+    for arguments in [vec!["cameras", "--config", &file], vec!["cameras", "--config", &file, "--json"]] {
+        let said = place.run(&arguments);
+        assert!(said.code == 2 && said.err.contains("source.camera") && said.err.contains(&file), "{said:?}");
+    }
+    let said = place.run(&["cameras", "--config", "/nonexistent.toml"]);
+    assert!(said.code == 2 && said.err.contains("/nonexistent.toml"), "{said:?}");
+}
+
+#[test]
 fn a_gallery_without_its_key_is_not_given_a_new_one() {
     let place = Place::new();
     place.enrol();
