@@ -35,7 +35,9 @@ class Results:
     def __init__(self, out: Path) -> None:
         self.out = out
         self.log = self.text("log")
-        self.events = [json.loads(line) for line in self.text("events.jsonl").splitlines()]
+        told = [json.loads(line) for line in self.text("events.jsonl").splitlines()]
+        self.events = [event for event in told if event["event"] == "access"]
+        self.changes = [event for event in told if event["event"] == "source"]
         # When each thing was first noticed or done, in seconds since the machine started.
         self.at: dict[str, float] = {}
         for line in self.text("timeline").splitlines():
@@ -84,6 +86,10 @@ def judge(results: Results) -> int:
     for what in RETURNED:
         took = at.get(f"reopened: {what}", float("inf")) - at.get(f"returned: {what}", 0)
         judge.holds(f"{what}: open again within {REOPENED_WITHIN_S} s of its return", took <= REOPENED_WITHIN_S, f"{took:.2f} s")
+    states = [change["state"] for change in results.changes]
+    judge.holds("losses and returns are events, too", states.count("back") >= len(RETURNED), f"{states.count('lost')} lost, {states.count('back')} back")
+    judge.holds("the last of them is a return", states[-1:] == ["back"])
+    judge.holds("no return without a loss", all(now == "lost" or before == "lost" for before, now in zip(["back", *states], states)))
     judge.holds("after a failed read: open again", "reopened: after a failed read" in at)
     for what, subject in GRANTED_AS.items():
         judge.holds(f"{what.replace('granted: ', '')}: {subject} granted", what in at and results.last_granted(what) == subject)
