@@ -194,6 +194,8 @@ fn take_value(text: &str) -> (String, &str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NONCE: &str = "dcd98b7102dd2f0e8b11d0f600bfb0c093";
@@ -310,5 +312,17 @@ mod tests {
             let _ = Challenge::parse(bad);
         }
         assert_eq!(Challenge::parse("Negotiate YWJj=").len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_server_asks_for_the_password_is_told_by_basic_alone(headers: Vec<String>, digest in "Digest [ -~]{0,80}") {
+            let offered: Vec<&str> = headers.iter().map(String::as_str).chain([digest.as_str()]).collect();
+            if let Ok(answer) = answer("ada", "open sesame 4711", &offered, NONCE) {
+                prop_assert!(!answer.contains("sesame"));
+                let asks_basic = offered.iter().flat_map(|o| Challenge::parse(o)).any(|c| c.scheme.eq_ignore_ascii_case("basic"));
+                prop_assert!(answer.starts_with("Digest ") || asks_basic);
+            }
+        }
     }
 }

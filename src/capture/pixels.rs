@@ -88,6 +88,8 @@ impl RawFrame {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const PORTRAIT: &[u8] = include_bytes!("../../tests/pictures/portrait.jpg");
@@ -156,5 +158,18 @@ mod tests {
         let mut huge = frame(Pixels::Grey, 34, &[0; 64]);
         (huge.layout.width_px, huge.layout.height_px) = (100_000, 0);
         assert!(huge.decode().unwrap_err().contains("100000x0"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_buffer_is_a_panic_and_a_picture_has_the_size_of_its_layout(
+            bytes in prop::collection::vec(any::<u8>(), 0..9000), width_px in 0u32..90, height_px in 0u32..60, stride in 0usize..200,
+            pixels in prop::sample::select(vec![Pixels::Mjpeg, Pixels::Yuyv, Pixels::Grey]),
+        ) {
+            let layout = Layout { pixels, width_px, height_px, stride };
+            if let Ok(image) = (RawFrame { bytes, layout, damaged: false }).decode() && pixels != Pixels::Mjpeg {
+                prop_assert_eq!(image.dimensions(), (width_px, height_px));
+            }
+        }
     }
 }
