@@ -72,6 +72,9 @@ struct Glimpse {
 struct Stay {
     /// When a frame first showed the face well enough to be compared.
     usable_since: Option<Monotonic>,
+    /// When the last such frame but one was.
+    usable_before: Option<Monotonic>,
+    usable_last: Option<Monotonic>,
     /// The last look at it.
     glimpse: Option<Glimpse>,
     /// Its last event, for the witness.
@@ -172,7 +175,9 @@ impl RecogniseStage {
             let glimpse = Glimpse { at: frame.at.clone(), bbox: seen.face.bbox };
             let stay = stays.entry(track).or_default();
             if seen.refusal.is_none() {
-                stay.usable_since.get_or_insert(frame.at.captured.monotonic);
+                let now = frame.at.captured.monotonic;
+                stay.usable_since.get_or_insert(now);
+                stay.usable_before = stay.usable_last.replace(now);
             }
             // One snapshot a face: an enrolment counts from the next face on.
             let snapshot = self.roster.current();
@@ -199,10 +204,12 @@ impl RecogniseStage {
             };
             let Some(verdict) = verdict else { continue };
             let pad = self.verdict(track);
-            if verdict.decision == Decision::Denied(DenyReason::IdentityChanged)
-                && let Some(presentations) = &mut self.presentations
-            {
-                presentations.start_anew(track);
+            if verdict.decision == Decision::Denied(DenyReason::IdentityChanged) {
+                // It takes two looks to tell: the one before showed the other face, too.
+                stay.usable_since = stay.usable_before.or(stay.usable_since);
+                if let Some(presentations) = &mut self.presentations {
+                    presentations.start_anew(track);
+                }
             }
             let since = stay.usable_since;
             let event = self.event(track, glimpse, since, verdict, pad, networks.embedder.model(), &snapshot);
