@@ -112,7 +112,7 @@ fn moved(crop: &RgbImage, deg: f32, scale: f32, [right, down]: [f32; 2]) -> RgbI
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "embedded-extras"))]
 mod tests {
     use super::*;
 
