@@ -112,7 +112,8 @@ fn moved(crop: &RgbImage, deg: f32, scale: f32, [right, down]: [f32; 2]) -> RgbI
     })
 }
 
-#[cfg(all(test, feature = "embedded-extras"))]
+#[cfg(test)]
+#[cfg(feature = "embedded-extras")]
 mod tests {
     use super::*;
 
